@@ -1,0 +1,1 @@
+"""The only package that touches files being written, processes, the network and the clock."""

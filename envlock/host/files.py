@@ -1,0 +1,113 @@
+"""Atomic writes: a reader sees the old file or the whole new one, never a part.
+
+A temporary name beside the target, flush, fsync, rename; on any error, Ctrl-C included, the
+temporary name is removed (python-tuf's ngclient persists metadata the same way).
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from envlock.core.digest import Digest
+from envlock.runtime.errors import EnvlockError, InputError, UnreachableError
+
+CHUNK = 1 << 20
+
+
+@contextmanager
+def atomic_write(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Yield a binary file that becomes ``target`` when the block ends without an error.
+
+    Raises UnreachableError when the disk is full and InputError when the place can't be written.
+    """
+    with _told(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "w+b") as stream:
+                yield stream
+                stream.flush()
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Yield an empty directory that replaces ``target`` when the block ends without an error."""
+    with _told(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        try:
+            yield part
+            part.chmod(0o755)
+            old = part.with_suffix(".old")
+            if target.exists():
+                os.replace(target, old)
+            os.replace(part, target)
+            remove_tree(old)
+        except BaseException:
+            remove_tree(part)
+            raise
+
+
+@contextmanager
+def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a private temporary directory that is gone when the block ends."""
+    path = Path(tempfile.mkdtemp(prefix="envlock-", dir=parent))
+    try:
+        yield path
+    finally:
+        remove_tree(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove ``path`` and all below it, unwritable directories included; absent is fine."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    for directory, _, _ in os.walk(path):
+        os.chmod(directory, 0o700)
+    shutil.rmtree(path)
+
+
+def file_digest(path: Path) -> Digest:
+    """Return the SHA-256 of the file's bytes, read in 1 MiB pieces."""
+    with path.open("rb") as stream:
+        return stream_digest(stream)
+
+
+def stream_digest(stream: IO[bytes]) -> Digest:
+    """Return the SHA-256 of what is left in ``stream``."""
+    state = hashlib.sha256()
+    while piece := stream.read(CHUNK):
+        state.update(piece)
+    return Digest(state.hexdigest())
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one message that names the place."""
+    try:
+        yield
+    except EnvlockError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UnreachableError(
+                "no space left on the disk",
+                where=str(target),
+                hint="free some space, or choose another place with -o or ENVLOCK_CACHE",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+            raise InputError("cannot write", where=str(target), found=os.strerror(error.errno)) from error
+        raise

@@ -1,0 +1,121 @@
+"""The content-addressed store: wheels, base blobs and layers by SHA-256, on this machine.
+
+Rules kept here:
+
+* A name under ``blobs/sha256`` appears only by rename of a file whose digest was checked.
+* A hit is never trusted: :meth:`Store.find` hashes the bytes again, and a blob that does not match
+  is removed and counts as absent, so a truncated or altered entry is made anew, never used.
+* Facts about a blob (an inflated digest, a file list) are kept as small JSON values under
+  ``facts/<kind>``, whose key must contain every input that they depend on.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from envlock.core.digest import Digest
+from envlock.host.files import CHUNK, atomic_write, file_digest
+from envlock.runtime.errors import IntegrityError
+
+
+def default_root(environ: Mapping[str, str]) -> Path:
+    """Return ``$ENVLOCK_CACHE``, else ``$XDG_CACHE_HOME/envlock``, else ``~/.cache/envlock``."""
+    if chosen := environ.get("ENVLOCK_CACHE"):
+        return Path(chosen)
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "envlock"
+
+
+class HashingWriter:
+    """A write-only stream that hashes and counts what passes through it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        """Write to ``stream``."""
+        self._stream = stream
+        self._state = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Write all of ``data``."""
+        self._state.update(data)
+        self.size += len(data)
+        return self._stream.write(data)
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 of everything written so far."""
+        return Digest(self._state.hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store rooted at a directory, which is made on the first write."""
+
+    root: Path
+
+    def path(self, digest: Digest) -> Path:
+        """Return where the blob with this digest is kept, whether or not it is there."""
+        return self.root / "blobs" / "sha256" / digest.hex
+
+    def find(self, digest: Digest) -> Path | None:
+        """Return the blob's path when it is there with the right bytes; remove it when they are wrong."""
+        path = self.path(digest)
+        if not path.is_file():
+            return None
+        if file_digest(path) == digest:
+            return path
+        path.unlink(missing_ok=True)
+        return None
+
+    @contextmanager
+    def writing(self, expected: Digest | None = None) -> Iterator[HashingWriter]:
+        """Yield a stream whose bytes become a blob at the end of the block.
+
+        With ``expected``, bytes of another digest are discarded and IntegrityError is raised.
+        """
+        incoming = self.root / "incoming" / f"{os.getpid()}-{os.urandom(8).hex()}"
+        final: Path | None = None
+        try:
+            with atomic_write(incoming) as stream:
+                writer = HashingWriter(stream)
+                yield writer
+                if expected is not None and writer.digest != expected:
+                    raise IntegrityError(
+                        "wrong content",
+                        expected=str(expected),
+                        found=f"{writer.digest} ({writer.size} bytes)",
+                    )
+            final = self.path(writer.digest)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(incoming, final)
+        finally:
+            if final is None:
+                incoming.unlink(missing_ok=True)
+
+    def add_file(self, source: Path, expected: Digest | None = None) -> Digest:
+        """Copy a file in and return its digest."""
+        with source.open("rb") as stream, self.writing(expected) as writer:
+            while piece := stream.read(CHUNK):
+                writer.write(piece)
+        return writer.digest
+
+    def fact(self, kind: str, key: str) -> dict[str, object] | None:
+        """Return a remembered fact, or None when it is absent or unreadable."""
+        try:
+            value: object = json.loads(self._fact_path(kind, key).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+    def remember(self, kind: str, key: str, value: Mapping[str, object]) -> None:
+        """Keep a fact. ``key`` may be any text; its hash names the file."""
+        with atomic_write(self._fact_path(kind, key)) as stream:
+            stream.write(json.dumps(dict(value), sort_keys=True).encode())
+
+    def _fact_path(self, kind: str, key: str) -> Path:
+        return self.root / "facts" / kind / f"{hashlib.sha256(key.encode()).hexdigest()}.json"

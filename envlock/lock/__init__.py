@@ -1,0 +1,1 @@
+"""The lockfile: its values, its PEP 751 codec, its identity."""

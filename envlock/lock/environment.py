@@ -1,0 +1,130 @@
+"""What a probe of a live environment hands on: facts, before any hash of a wheel is known.
+
+``capture`` makes these values, ``wheels`` turns distributions into packages, ``image`` packs the
+host files into base layers; then the parts become a :class:`envlock.lock.model.Lock`. Paths here
+are absolute paths of the captured machine and never reach a lockfile.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from envlock.lock.model import (
+    Cpu,
+    CudaLibrary,
+    Gap,
+    Gpu,
+    OperatingSystem,
+    Project,
+    Python,
+    SystemPackage,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordEntry:
+    """A line of RECORD (PEP 376, PEP 627). ``sha256`` is urlsafe base64 without padding, as written."""
+
+    path: str
+    sha256: str | None
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectUrl:
+    """``direct_url.json`` (PEP 610), without credentials. ``kind``: archive, vcs or directory."""
+
+    kind: str
+    url: str
+    sha256: str | None = None
+    vcs: str | None = None
+    commit: str | None = None
+    subdirectory: str | None = None
+    editable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledDistribution:
+    """A distribution as it lies on disk."""
+
+    name: str
+    """Normalised (PEP 503)."""
+    raw_name: str
+    """As METADATA spells it."""
+    version: str
+    site: Path
+    """The site-packages directory that RECORD's paths are relative to."""
+    dist_info: str
+    """The directory's name, ``numpy-2.4.6.dist-info``."""
+    tags: tuple[str, ...]
+    """``Tag:`` lines of WHEEL, sorted; empty when there is no WHEEL file."""
+    build: str | None
+    """``Build:`` of WHEEL."""
+    root_is_purelib: bool
+    record: tuple[RecordEntry, ...]
+    """Empty when there is no RECORD (egg-info, Debian's)."""
+    requires_python: str | None
+    installer: str | None
+    direct_url: DirectUrl | None
+    modified: tuple[str, ...] = ()
+    """RECORD paths whose bytes differ from RECORD, or that are missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedFile:
+    """A file, directory or symlink that an OS package lists and that goes into the base.
+
+    ``md5`` is the package manager's checksum where it has one (dpkg's md5sums).
+    """
+
+    path: str
+    md5: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedPackage:
+    """An OS package whose files go into the base, with its dpkg status stanza."""
+
+    package: SystemPackage
+    files: tuple[OwnedFile, ...]
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterpreterTree:
+    """The interpreter when no OS package owns it: the directories and files to carry.
+
+    ``prefix`` is where it lies on the captured machine; ``target`` where it goes (/opt/python).
+    """
+
+    prefix: Path
+    target: str
+    files: tuple[str, ...]
+    """Relative to prefix, sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFiles:
+    """All that the ``host`` base is made of."""
+
+    packages: tuple[PackedPackage, ...]
+    loose: tuple[str, ...]
+    """Absolute paths of libraries that no package owns."""
+    interpreter: InterpreterTree | None
+    python_executable: str
+    """The interpreter's absolute path inside the image: /opt/python/bin/python3.11 or /usr/bin/python3.11."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The facts of one live environment."""
+
+    python: Python
+    os: OperatingSystem
+    cpu: Cpu
+    gpu: Gpu
+    cuda: tuple[CudaLibrary, ...]
+    project: Project | None
+    variables: tuple[tuple[str, str], ...]
+    distributions: tuple[InstalledDistribution, ...]
+    host_files: HostFiles | None
+    gaps: tuple[Gap, ...]

@@ -1,0 +1,41 @@
+"""Descriptors, layers and images as values (OCI image-spec 1.1: descriptor.md, config.md, manifest.md)."""
+
+from dataclasses import dataclass
+
+from envlock.core.digest import Digest
+
+MEDIA_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+MEDIA_CONFIG = "application/vnd.oci.image.config.v1+json"
+MEDIA_INDEX = "application/vnd.oci.image.index.v1+json"
+MEDIA_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer whose blob lies in the store: ``blob`` is the compressed digest, ``size`` its bytes."""
+
+    diff_id: Digest
+    blob: Digest
+    size: int
+    media_type: str = MEDIA_LAYER_GZIP
+    comment: str = ""
+    """What the layer holds, for the history entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A finished image: the exact bytes of manifest and config, and its layers, bottom first."""
+
+    manifest: bytes
+    config: bytes
+    layers: tuple[Layer, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The manifest's digest: the image's name in a registry."""
+        return Digest.of(self.manifest)
+
+    @property
+    def config_digest(self) -> Digest:
+        """The config's digest: what Docker shows as the image ID."""
+        return Digest.of(self.config)

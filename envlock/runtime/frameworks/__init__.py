@@ -1,0 +1,1 @@
+"""One file per framework: how it is seeded, and which switches make it deterministic."""
