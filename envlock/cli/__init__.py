@@ -1,1 +1,1 @@
-"""Placeholder docstring, to be replaced by the owner."""
+"""The command line: one file per command, each of which parses, builds values, calls and prints."""

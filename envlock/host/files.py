@@ -18,6 +18,7 @@ from envlock.core.digest import Digest
 from envlock.runtime.errors import EnvlockError, InputError, UnreachableError
 
 CHUNK = 1 << 20
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 @contextmanager
@@ -108,6 +109,6 @@ def _told(target: Path) -> Iterator[None]:
                 where=str(target),
                 hint="free some space, or choose another place with -o or ENVLOCK_CACHE",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+        if error.errno in _REFUSALS:
             raise InputError("cannot write", where=str(target), found=os.strerror(error.errno)) from error
         raise

@@ -1,0 +1,111 @@
+"""What a person sees: results on standard output, progress and logs on standard error.
+
+Colour and moving bars only on a terminal, and never with NO_COLOR (rich keeps both rules).
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.progress import Task as RichTask
+from rich.text import Text
+
+from envlock.core.progress import Advance, Progress, Silent
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print ``value`` as indented JSON with sorted keys on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def progress(*, quiet: bool) -> Progress:
+    """Return the listener that fits: none with --quiet, bars on a terminal, lines elsewhere."""
+    if quiet:
+        return Silent()
+    return Bars(err) if err.is_terminal else Lines(err)
+
+
+class Lines:
+    """Says when each piece of work has ended and how long it took, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to ``console``."""
+        self._console = console
+
+    @contextmanager
+    def task(self, label: str, total: int | None, unit: str = "") -> Iterator[Advance]:  # noqa: ARG002
+        """Print one line at the end of the work."""
+        begun = time.monotonic()
+        yield lambda _: None
+        self._console.print(f"{label}: {time.monotonic() - begun:.1f} s", markup=False)
+
+    def note(self, text: str) -> None:
+        """Print one line."""
+        self._console.print(text, markup=False)
+
+
+class _Amount(ProgressColumn):
+    """Bytes as bytes, anything else as a count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = DownloadColumn()
+        self._count = MofNCompleteColumn()
+
+    def render(self, task: RichTask) -> Text:
+        if task.total is None:
+            return Text("")
+        return self._bytes.render(task) if task.fields["unit"] == "B" else self._count.render(task)
+
+
+class Bars:
+    """One bar for each piece of work under way; they vanish when all has ended."""
+
+    def __init__(self, console: Console) -> None:
+        """Draw on ``console``."""
+        self._console = console
+        self._lock = threading.Lock()
+        self._running = 0
+        self._bars = self._new()
+
+    def _new(self) -> RichProgress:
+        columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeElapsedColumn())
+        return RichProgress(*columns, console=self._console, transient=True)
+
+    @contextmanager
+    def task(self, label: str, total: int | None, unit: str = "") -> Iterator[Advance]:
+        """Draw a bar until the work ends."""
+        with self._lock:
+            if not self._running:
+                self._bars = self._new()
+                self._bars.start()
+            self._running += 1
+            bars = self._bars
+            key = bars.add_task(label, total=total, unit=unit)
+        try:
+            yield lambda amount: bars.advance(key, amount)
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    bars.stop()
+
+    def note(self, text: str) -> None:
+        """Print one line above the bars."""
+        (self._bars.console if self._running else self._console).print(text, markup=False)
