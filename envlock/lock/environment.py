@@ -67,6 +67,8 @@ class InstalledDistribution:
     direct_url: DirectUrl | None
     modified: tuple[str, ...] = ()
     """RECORD paths whose bytes differ from RECORD, or that are missing."""
+    requires: tuple[str, ...] = ()
+    """``Requires-Dist`` lines of METADATA, sorted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,11 @@ class HostFiles:
     interpreter: InterpreterTree | None
     python_executable: str
     """The interpreter's absolute path inside the image: /opt/python/bin/python3.11 or /usr/bin/python3.11."""
+    moved: tuple[tuple[str, str], ...] = ()
+    """(path here, path in the image) of unowned libraries that lie in a home directory."""
+    links: tuple[tuple[str, str], ...] = ()
+    """(path, target) of symlinks made in the loader's default directories, for libraries that only
+    ld.so.conf or LD_LIBRARY_PATH led to: the image has neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ home directory, a host or a credential. ``extra`` keeps fields of the same major
 envlock does not know, as (name, TOML value) pairs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from envlock.core.digest import Digest
@@ -91,6 +91,7 @@ class SystemPackage:
     version: str
     architecture: str
     sha256: Digest | None = None
+    extra: Extra = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,7 @@ class GpuDevice:
     capability: str
     memory: int
     mig: bool
+    extra: Extra = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,7 @@ class CudaLibrary:
     name: str
     version: str
     origin: str
+    extra: Extra = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +149,7 @@ class BaseLayer:
     size: int
     media_type: str
     comment: str = ""
+    extra: Extra = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +179,7 @@ class Gap:
 
     subject: str
     reason: str
+    extra: Extra = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,245 @@
+"""The lockfile's text: valid PEP 751 TOML, with envlock's own facts in the tool tables. Pure.
+
+Rules kept here (docs/lockfile.md; DESIGN section 3):
+
+* The same lock gives the same bytes: packages and lists are sorted, one key a line.
+* Each package is exactly one ``wheels`` entry with ``sha256`` and ``size``. A ``vcs``, ``directory``,
+  ``archive`` or ``sdist`` table, or a ``marker``, is refused: the lock is of one environment.
+* A newer major version is refused; unknown fields below ``[tool.envlock]`` of this one are kept.
+* The environment-id is checked against the packages and the base when the lock is read, and each
+  package's entry against its ``entry-digest``, so that the error names the package that was altered.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import tomli_w
+from packaging.pylock import Pylock, PylockValidationError
+
+from envlock.core.digest import Digest
+from envlock.lock.identity import entry_digest, environment_id
+from envlock.lock.model import LOCK_VERSION, Lock, Package, Wheel
+from envlock.lock.tables import from_table, read_array, read_table, to_table, under, wrong
+from envlock.runtime.errors import InputError, IntegrityError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_IN_PACKAGE = ("name", "version", "requires_python", "wheel")
+_IN_LOCK = ("requires_python", "packages")
+# What would make a package conditional or give it another artifact than its one wheel.
+_REFUSED = ("marker", "vcs", "directory", "archive", "sdist")
+_REFUSED_IN_LOCK = ("environments", "extras", "dependency-groups", "default-groups")
+_EDITED = "a lock is not edited by hand: capture again, or restore the file"
+
+
+def dumps(lock: Lock) -> bytes:
+    """Return the lockfile's bytes. Without ``requires_python`` the lock names its own minor version."""
+    packages = sorted(lock.packages, key=lambda one: one.name)
+    ordered = replace(
+        lock,
+        system_packages=tuple(
+            sorted(lock.system_packages, key=lambda one: (one.name, one.architecture, one.version))
+        ),
+        cuda=tuple(sorted(lock.cuda, key=lambda one: (one.name, one.version, one.origin))),
+        gaps=tuple(sorted(lock.gaps)),
+    )
+    tool = {"version": LOCK_VERSION, "environment-id": str(environment_id(lock))}
+    document = {
+        "lock-version": "1.0",
+        "requires-python": lock.requires_python or f"=={lock.python.minor}.*",
+        "created-by": "envlock",
+        "packages": [_package_table(one) for one in packages],
+        "tool": {"envlock": {**tool, **to_table(ordered, without=_IN_LOCK)}},
+    }
+    return tomli_w.dumps(document).encode()
+
+
+def loads(data: bytes, where: str) -> Lock:
+    """Read a lockfile; ``where`` names it in errors.
+
+    Raises InputError, with the path to the fault, for what is no lock of this version, and
+    IntegrityError for a lock that was altered after it was written.
+    """
+    document = _parse(data, where)
+    root = f"{where}:"
+    tool = _tool(document, root)
+    _validate(document, root)
+    packages = [
+        _package(one, f"{root} packages[{i}]")
+        for i, one in enumerate(read_array(document["packages"], f"{root} packages"))
+    ]
+    _refuse_duplicates(packages, root)
+    lock = from_table(
+        Lock,
+        tool,
+        f"{root} tool.envlock",
+        given={"packages": tuple(packages), "requires_python": document.get("requires-python")},
+        reserved=("version", "environment-id"),
+    )
+    _check_identity(lock, tool, root)
+    return lock
+
+
+def _package_table(package: Package) -> dict[str, object]:
+    wheel = package.wheel
+    entry: dict[str, object] = {"name": wheel.name}
+    entry |= {"url": wheel.url} if wheel.url is not None else {"path": wheel.path}
+    entry |= {"size": wheel.size, "hashes": {"sha256": wheel.sha256.hex}}
+    table: dict[str, object] = {"name": package.name, "version": package.version}
+    if package.requires_python is not None:
+        table["requires-python"] = package.requires_python
+    own = to_table(package, without=_IN_PACKAGE)
+    own["entry-digest"] = str(entry_digest(package))
+    return {**table, "wheels": [entry], "tool": {"envlock": own}}
+
+
+def _parse(data: bytes, where: str) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise InputError("not a TOML file", where=where, found=str(error)) from error
+
+
+def _tool(document: Mapping[str, object], root: str) -> Mapping[str, object]:
+    tool = read_table(document.get("tool", {}), f"{root} tool")
+    if "envlock" not in tool:
+        raise InputError(
+            "not an envlock lockfile",
+            where=root.rstrip(":"),
+            expected="a table [tool.envlock]",
+            found="none",
+            hint="`envlock capture` writes one from a live environment",
+        )
+    own = read_table(tool["envlock"], f"{root} tool.envlock")
+    version = own.get("version")
+    if type(version) is not int or version < 1:
+        raise wrong(f"{root} tool.envlock.version", "an integer of at least 1", version)
+    if version > LOCK_VERSION:
+        raise InputError(
+            "the lockfile is of a newer version",
+            where=f"{root} tool.envlock.version",
+            expected=f"{LOCK_VERSION} or older",
+            found=str(version),
+            hint="upgrade envlock",
+        )
+    return own
+
+
+def _validate(document: Mapping[str, object], root: str) -> None:
+    """Hold the file against PEP 751, then refuse the parts of it that an environment's lock never has."""
+    try:
+        Pylock.from_dict(document).validate()
+    except PylockValidationError as error:
+        place = under(root, error.context) if error.context else root.rstrip(":")
+        raise InputError("not a valid PEP 751 lockfile", where=place, found=error.message) from error
+    for key in _REFUSED_IN_LOCK:
+        if key in document:
+            raise wrong(f"{root} {key}", "no such key in the lock of one environment", document[key])
+
+
+def _package(value: object, where: str) -> Package:
+    table = read_table(value, where)
+    for key in _REFUSED:
+        if key in table:
+            raise wrong(under(where, key), "one wheel and nothing else", table[key])
+    wheels = read_array(table.get("wheels"), f"{where}.wheels")
+    if len(wheels) != 1:
+        raise wrong(f"{where}.wheels", "exactly one wheel", f"{len(wheels)} wheels")
+    version = table.get("version")
+    if version is None:
+        raise wrong(f"{where}.version", "the exact version", None)
+    own = read_table(table.get("tool", {}), f"{where}.tool").get("envlock", {})
+    package = from_table(
+        Package,
+        own,
+        f"{where}.tool.envlock",
+        given={
+            "name": table["name"],
+            "version": version,
+            "requires_python": table.get("requires-python"),
+            "wheel": _wheel(read_table(wheels[0], f"{where}.wheels[0]"), f"{where}.wheels[0]"),
+        },
+        reserved=("entry-digest",),
+    )
+    _check_entry(package, read_table(own, where), where)
+    return package
+
+
+def _wheel(table: Mapping[str, object], where: str) -> Wheel:
+    hashes = read_table(table["hashes"], f"{where}.hashes")
+    # The hash stands one table deeper than the field; everything else is the value's own table.
+    flat = {key: table[key] for key in ("name", "size", "url", "path") if key in table}
+    wheel = from_table(
+        Wheel, flat, where, given={"sha256": _sha256(hashes.get("sha256"), f"{where}.hashes.sha256")}
+    )
+    if "/" in wheel.name or "\\" in wheel.name:
+        raise wrong(f"{where}.name", "a file name without a directory", wheel.name)
+    if (wheel.url is None) == (wheel.path is None):
+        raise wrong(where, "either url or path", "both" if wheel.url else "neither")
+    if wheel.path is not None:
+        _check_path(wheel.path, f"{where}.path")
+    if wheel.url is not None:
+        _check_url(wheel.url, f"{where}.url")
+    return wheel
+
+
+def _sha256(value: object, where: str) -> Digest:
+    try:
+        return Digest(value if isinstance(value, str) else "")
+    except InputError as error:
+        raise wrong(where, "64 lower-case hexadecimal digits", value) from error
+
+
+def _check_path(path: str, where: str) -> None:
+    parts = path.split("/")
+    if path.startswith("/") or "\\" in path or "\0" in path or not all(parts) or ".." in parts:
+        raise wrong(where, "a path below the lockfile's directory", path)
+
+
+def _check_url(url: str, where: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise wrong(where, "an http or https URL", url)
+    if "@" in parts.netloc:
+        raise wrong(where, "a URL without credentials", "a URL with credentials")
+
+
+def _refuse_duplicates(packages: list[Package], root: str) -> None:
+    seen: set[str] = set()
+    for i, package in enumerate(packages):
+        if package.name in seen:
+            raise wrong(f"{root} packages[{i}].name", "each package once", package.name)
+        seen.add(package.name)
+
+
+def _check_entry(package: Package, own: Mapping[str, object], where: str) -> None:
+    stated = own.get("entry-digest")
+    found = str(entry_digest(package))
+    if stated is not None and stated != found:
+        raise IntegrityError(
+            f"the lock's entry of {package.name} {package.version} was altered",
+            where=where,
+            expected=str(stated),
+            found=found,
+            hint=_EDITED,
+        )
+
+
+def _check_identity(lock: Lock, tool: Mapping[str, object], root: str) -> None:
+    stated = tool.get("environment-id")
+    found = str(environment_id(lock))
+    if stated is None:
+        raise wrong(f"{root} tool.envlock.environment-id", "the environment's identity", None)
+    if stated != found:
+        raise IntegrityError(
+            "the lock's contents do not match its environment-id",
+            where=f"{root} tool.envlock.environment-id",
+            expected=str(stated),
+            found=found,
+            hint=_EDITED,
+        )
