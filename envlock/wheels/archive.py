@@ -1,0 +1,238 @@
+"""Writing a deterministic zip archive, deflated by all cores (APPNOTE 6.3, RFC 1951).
+
+Rules kept here:
+
+* The bytes depend on the members' names, contents and modes, and on zlib, on nothing else: one time
+  (1980-01-01), one system (Unix), level 6, members in the order given.
+* A member is deflated in pieces of 1 MiB, each with the 32 KiB before it as its dictionary; every
+  piece but the last ends in a sync flush, so that the pieces together are one deflate stream.
+* zip64 fields stand only where a member or the archive needs them.
+* Memory holds a few pieces, never a member.
+"""
+
+import os
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+PIECE = 1 << 20
+_WINDOW = 1 << 15
+_SMALL = 1 << 12
+_LEVEL = 6
+_DATE = 0x0021  # 1980-01-01, the earliest that MS-DOS time can say
+_UTF8 = 0x0800
+_DEFLATED = 8
+_MAX32 = 0xFFFFFFFF
+_MAX16 = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file to be packed: from disk, or ``content`` where it is not what lies there."""
+
+    name: str
+    executable: bool
+    path: Path | None = None
+    content: bytes = b""
+    sha256: str | None = None
+    """In RECORD's form, where it is known; None: to be computed."""
+
+    @property
+    def size(self) -> int:
+        """Bytes before compression."""
+        return len(self.content) if self.path is None else self.path.stat().st_size
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Yield the member's bytes as a stream."""
+        with BytesIO(self.content) if self.path is None else self.path.open("rb") as stream:
+            yield stream
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    member: Member
+    data: bytes
+    before: bytes
+    first: bool
+    last: bool
+
+
+Seen = Callable[[Member, bytes], None]
+
+
+def write(members: Iterable[Member], stream: IO[bytes], seen: Seen) -> None:
+    """Write the archive to ``stream``, which must be seekable and empty.
+
+    ``seen`` is told of each piece of a member's bytes, in order, as it is read.
+    """
+    writer = _Writer(stream)
+    workers = os.cpu_count() or 1
+    waiting: deque[tuple[_Piece, Future[bytes] | bytes]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for piece in _pieces(members):
+            # Handing a piece to a thread costs as much as deflating a small one here.
+            small = len(piece.data) <= _SMALL
+            waiting.append((piece, _deflate(piece) if small else pool.submit(_deflate, piece)))
+            seen(piece.member, piece.data)
+            if len(waiting) > 4 * workers:
+                writer.take(*_next(waiting))
+        while waiting:
+            writer.take(*_next(waiting))
+    writer.finish()
+
+
+def _next(waiting: "deque[tuple[_Piece, Future[bytes] | bytes]]") -> tuple[_Piece, bytes]:
+    piece, packed = waiting.popleft()
+    return piece, packed if isinstance(packed, bytes) else packed.result()
+
+
+def _pieces(members: Iterable[Member]) -> Iterator[_Piece]:
+    for member in members:
+        with member.open() as stream:
+            data, before, first = stream.read(PIECE), b"", True
+            while True:
+                following = stream.read(PIECE) if len(data) == PIECE else b""
+                yield _Piece(member, data, before, first, not following)
+                if not following:
+                    break
+                data, before, first = following, data[-_WINDOW:], False
+
+
+def _deflate(piece: _Piece) -> bytes:
+    state = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=piece.before)
+    return state.compress(piece.data) + state.flush(zlib.Z_FINISH if piece.last else zlib.Z_SYNC_FLUSH)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A line of the central directory in the making."""
+
+    name: bytes
+    flags: int
+    mode: int
+    offset: int
+    zip64: bool
+    crc: int = 0
+    packed: int = 0
+    size: int = 0
+
+    def local_header(self) -> bytes:
+        """Return the header before the data (APPNOTE 4.3.7)."""
+        packed, size, extra = self.packed, self.size, b""
+        if self.zip64:
+            extra = struct.pack("<HHQQ", 1, 16, size, packed)
+            packed = size = _MAX32
+        head = struct.pack(
+            "<4sHHHHHIIIHH",
+            b"PK\x03\x04",
+            self._version(self.zip64),
+            self.flags,
+            _DEFLATED,
+            0,
+            _DATE,
+            self.crc,
+            packed,
+            size,
+            len(self.name),
+            len(extra),
+        )
+        return head + self.name + extra
+
+    def central_header(self) -> bytes:
+        """Return the line of the central directory (APPNOTE 4.3.12)."""
+        numbers = [self.size, self.packed, self.offset]
+        large = [n for n in numbers if n >= _MAX32]
+        extra = struct.pack(f"<HH{len(large)}Q", 1, 8 * len(large), *large) if large else b""
+        size, packed, offset = (min(n, _MAX32) for n in numbers)
+        head = struct.pack(
+            "<4sHHHHHHIIIHHHHHII",
+            b"PK\x01\x02",
+            3 << 8 | self._version(bool(large)),
+            self._version(bool(large)),
+            self.flags,
+            _DEFLATED,
+            0,
+            _DATE,
+            self.crc,
+            packed,
+            size,
+            len(self.name),
+            len(extra),
+            0,
+            0,
+            0,
+            self.mode << 16,
+            offset,
+        )
+        return head + self.name + extra
+
+    @staticmethod
+    def _version(zip64: bool) -> int:  # noqa: FBT001  # the one question that decides it
+        return 45 if zip64 else 20
+
+
+class _Writer:
+    """Puts pieces behind one another and goes back to fill in a member's header."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._entries: list[_Entry] = []
+
+    def take(self, piece: _Piece, packed: bytes) -> None:
+        if piece.first:
+            self._begin(piece.member)
+        entry = self._entries[-1]
+        self._stream.write(packed)
+        entry.crc = zlib.crc32(piece.data, entry.crc)
+        entry.packed += len(packed)
+        entry.size += len(piece.data)
+        if piece.last:
+            self._end(entry)
+
+    def _begin(self, member: Member) -> None:
+        name = member.name.encode()
+        entry = _Entry(
+            name=name,
+            flags=0 if name.isascii() else _UTF8,
+            mode=0o100755 if member.executable else 0o100644,
+            offset=self._stream.tell(),
+            # Deflate adds at most some bytes a piece; what is near the limit gets the wide fields.
+            zip64=member.size >= _MAX32 - (_MAX32 >> 8),
+        )
+        self._stream.write(entry.local_header())
+        self._entries.append(entry)
+
+    def _end(self, entry: _Entry) -> None:
+        self._stream.seek(entry.offset)
+        self._stream.write(entry.local_header())
+        self._stream.seek(0, os.SEEK_END)
+
+    def finish(self) -> None:
+        """Write the central directory and its end records (APPNOTE 4.3.14 to 4.3.16)."""
+        start = self._stream.tell()
+        for entry in self._entries:
+            self._stream.write(entry.central_header())
+        size, count = self._stream.tell() - start, len(self._entries)
+        if count >= _MAX16 or start >= _MAX32 or size >= _MAX32:
+            self._write_zip64_end(start, size, count)
+        shown = min(count, _MAX16)
+        self._stream.write(
+            struct.pack(
+                "<4sHHHHIIH", b"PK\x05\x06", 0, 0, shown, shown, min(size, _MAX32), min(start, _MAX32), 0
+            )
+        )
+
+    def _write_zip64_end(self, start: int, size: int, count: int) -> None:
+        end = self._stream.tell()
+        self._stream.write(
+            struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 3 << 8 | 45, 45, 0, 0, count, count, size, start)
+        )
+        self._stream.write(struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1))

@@ -1,0 +1,87 @@
+"""RECORD: the list of a wheel's files with their hashes (binary distribution format, "RECORD").
+
+Installers add lines of their own (INSTALLER, bytecode, launchers) and write the whole file anew, so
+two RECORDs are compared entry by entry, never as bytes.
+"""
+
+import csv
+import io
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+
+from envlock.core.digest import Digest
+from envlock.lock.environment import RecordEntry
+
+_SHA256 = re.compile(r"sha256=([A-Za-z0-9_-]{43})=?")
+# Written by the installer beside what the wheel brought: pip, uv, and signatures that no longer hold.
+_MADE_BY_INSTALLERS = frozenset(
+    {
+        "RECORD",
+        "RECORD.jws",
+        "RECORD.p7s",
+        "INSTALLER",
+        "REQUESTED",
+        "direct_url.json",
+        "provenance_url.json",
+        "uv_cache.json",
+        "uv_build.json",
+    }
+)
+
+
+def parse(data: bytes) -> tuple[RecordEntry, ...]:
+    """Return the entries of a RECORD file; rows that are no (path, hash, size) are left out.
+
+    Raises ValueError for bytes that are no UTF-8 CSV text.
+    """
+    try:
+        rows = [row for row in csv.reader(data.decode().splitlines()) if row and row[0]]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    return tuple(_entry(*(*row, "", "")[:3]) for row in rows)
+
+
+def dumps(entries: Iterable[RecordEntry]) -> bytes:
+    """Return a RECORD file with ``entries`` in the order given."""
+    text = io.StringIO(newline="")
+    rows = (
+        (
+            one.path,
+            f"sha256={one.sha256}" if one.sha256 else "",
+            "" if one.size is None else str(one.size),
+        )
+        for one in entries
+    )
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def encoded(digest: bytes) -> str:
+    """Return a raw SHA-256 digest in RECORD's form: urlsafe base64 without padding."""
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def content_digest(entries: Iterable[RecordEntry]) -> Digest:
+    """Return what identifies an installed RECORD, whatever the order of its lines."""
+    return Digest.of(dumps(sorted(entries, key=lambda one: one.path)))
+
+
+def is_bytecode(path: str) -> bool:
+    """Tell whether the interpreter makes this file by itself."""
+    return path.endswith((".pyc", ".pyo")) or "__pycache__" in path.split("/")
+
+
+def is_made_by_installer(path: str, dist_info: str) -> bool:
+    """Tell whether ``path`` is a file of the dist-info directory that an installer writes."""
+    directory, _, name = path.rpartition("/")
+    return directory == dist_info and name in _MADE_BY_INSTALLERS
+
+
+def _entry(path: str, digest: str, size: str) -> RecordEntry:
+    matched = _SHA256.fullmatch(digest)
+    return RecordEntry(
+        path=path,
+        sha256=matched.group(1) if matched else None,
+        size=int(size) if size.isdecimal() else None,
+    )

@@ -1,0 +1,135 @@
+"""Rebuilding a wheel from installed files, for what no index has.
+
+The wheel is a function of the files' names, bytes and executable bits: another machine, user or day
+with the same files and the same zlib makes the same wheel. It is kept in the store, and remembered by
+all that it depends on, so that an unchanged package is not compressed twice.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from envlock.core import canonical
+from envlock.core.digest import Digest
+from envlock.host.files import atomic_write, scratch_directory
+from envlock.host.store import Store
+from envlock.lock.environment import InstalledDistribution, RecordEntry
+from envlock.lock.model import Wheel
+from envlock.runtime.errors import InputError, IntegrityError
+from envlock.wheels import archive, record
+from envlock.wheels.archive import PIECE, Member
+from envlock.wheels.members import filename
+
+_FORMAT = 1
+SIDECAR = ".envlock/wheels"
+"""Where repacked wheels lie, relative to the lockfile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hashed:
+    member: Member
+    sha256: str
+    size: int
+
+
+def repack(
+    distribution: InstalledDistribution,
+    members: tuple[Member, ...],
+    store: Store,
+    advance: Callable[[int], None],
+) -> Wheel:
+    """Return the wheel made of ``members``, which is then in the store.
+
+    ``advance`` is told of the bytes done. Hashes that the members state are those of RECORD, checked
+    at capture. Raises IntegrityError when a file no longer has that hash, InputError for one that can't
+    be read.
+    """
+    try:
+        hashed = tuple(_hashed(member) for member in members)
+    except OSError as error:
+        raise InputError(
+            f"cannot read a file of {distribution.name} {distribution.version}",
+            where=str(error.filename),
+            found=error.strerror,
+        ) from error
+    name = filename(distribution, members)
+    key = _key(name, hashed)
+    known = _remembered(store, key, name)
+    if known is not None:
+        advance(sum(one.size for one in hashed))
+        return known
+    digest, size = _write(distribution, hashed, store, advance)
+    store.remember("repacked", key, {"sha256": digest.hex, "size": size})
+    return Wheel(name=name, sha256=digest, size=size, path=f"{SIDECAR}/{name}")
+
+
+def _hashed(member: Member) -> _Hashed:
+    return _Hashed(member=member, sha256=member.sha256 or _digest(member), size=member.size)
+
+
+def _digest(member: Member) -> str:
+    state = hashlib.sha256()
+    with member.open() as stream:
+        while piece := stream.read(PIECE):
+            state.update(piece)
+    return record.encoded(state.digest())
+
+
+def _key(name: str, hashed: Iterable[_Hashed]) -> str:
+    files = [[one.member.name, one.member.executable, one.sha256, one.size] for one in hashed]
+    return canonical.dumps([_FORMAT, zlib.ZLIB_RUNTIME_VERSION, name, files]).decode()
+
+
+def _remembered(store: Store, key: str, name: str) -> Wheel | None:
+    fact = store.fact("repacked", key)
+    match fact:
+        case {"sha256": str(text), "size": int(size)}:
+            digest = Digest(text)
+        case _:
+            return None
+    if store.find(digest) is None:
+        return None
+    return Wheel(name=name, sha256=digest, size=size, path=f"{SIDECAR}/{name}")
+
+
+def _write(
+    distribution: InstalledDistribution,
+    hashed: tuple[_Hashed, ...],
+    store: Store,
+    advance: Callable[[int], None],
+) -> tuple[Digest, int]:
+    states = {one.member.name: hashlib.sha256() for one in hashed}
+
+    def seen(member: Member, data: bytes) -> None:
+        if member.name in states:
+            states[member.name].update(data)
+            advance(len(data))
+
+    place = store.root / "incoming"
+    place.mkdir(parents=True, exist_ok=True)
+    with scratch_directory(place) as directory:
+        made = directory / "wheel"
+        with atomic_write(made) as stream:
+            archive.write([*(one.member for one in hashed), _record(distribution, hashed)], stream, seen)
+            for one in hashed:
+                _check(distribution, one, record.encoded(states[one.member.name].digest()))
+        return store.add_file(made), made.stat().st_size
+
+
+def _check(distribution: InstalledDistribution, hashed: _Hashed, found: str) -> None:
+    if found != hashed.sha256:
+        raise IntegrityError(
+            f"a file of {distribution.name} {distribution.version} changed while it was captured",
+            where=hashed.member.name,
+            expected=f"sha256={hashed.sha256}",
+            found=f"sha256={found}",
+            hint="capture again when nothing writes to the environment",
+        )
+
+
+def _record(distribution: InstalledDistribution, hashed: Iterable[_Hashed]) -> Member:
+    name = f"{distribution.dist_info}/RECORD"
+    entries = [RecordEntry(path=one.member.name, sha256=one.sha256, size=one.size) for one in hashed]
+    own = RecordEntry(path=name, sha256=None, size=None)
+    return Member(name=name, executable=False, content=record.dumps([*entries, own]))
