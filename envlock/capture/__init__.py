@@ -1,1 +1,5 @@
-"""Placeholder docstring, to be replaced by the owner."""
+"""Probes of a live environment: one file each, one :class:`Environment` of facts at the end."""
+
+from envlock.capture.environment import active_python, read
+
+__all__ = ["active_python", "read"]

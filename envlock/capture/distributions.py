@@ -1,0 +1,158 @@
+"""Installed distributions, from the raw texts that the probe read (no I/O here).
+
+The first of a name on sys.path is the one that imports see; a second version of the same name, a
+METADATA without name or version and a distribution without RECORD are gaps, never errors.
+Metadata: core metadata specification; WHEEL and RECORD: binary distribution format (PEP 427, PEP 376);
+direct_url.json: PEP 610.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping
+from email.message import Message
+from email.parser import HeaderParser
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from envlock.capture.python import home_of
+from envlock.host.http import redacted
+from envlock.lock.environment import DirectUrl, InstalledDistribution, RecordEntry
+from envlock.lock.model import Gap
+
+Raw = Mapping[str, str | None]
+_SHA256 = re.compile(r"^sha256[=:]([A-Za-z0-9_=-]+)$")
+
+
+def read(raw: Iterable[Raw]) -> tuple[tuple[InstalledDistribution, ...], tuple[Gap, ...]]:
+    """Return the distributions sorted by name, and what is wrong with others."""
+    chosen: dict[str, InstalledDistribution] = {}
+    gaps: list[Gap] = []
+    for facts in raw:
+        found = _distribution(facts)
+        if isinstance(found, Gap):
+            gaps.append(found)
+            continue
+        first = chosen.setdefault(found.name, found)
+        # The same version twice (Debian's egg-info beside a dist-info) is one distribution.
+        if first.version != found.version:
+            gaps.append(_shadowed(first, found))
+    gaps.extend(
+        Gap(subject=distribution.name, reason="installed without a RECORD of its files")
+        for distribution in chosen.values()
+        if not distribution.record
+    )
+    return tuple(chosen[name] for name in sorted(chosen)), tuple(gaps)
+
+
+def _shadowed(first: InstalledDistribution, other: InstalledDistribution) -> Gap:
+    where = "the same directory" if first.site == other.site else "a later directory of sys.path"
+    return Gap(
+        subject=other.name,
+        reason=f"version {other.version} is also installed, in {where}; {first.version} was captured",
+    )
+
+
+def _distribution(facts: Raw) -> InstalledDistribution | Gap:
+    directory = str(facts["name"])
+    metadata = _headers(facts["METADATA"])
+    name, version = _one(metadata, "Name"), _one(metadata, "Version")
+    if not name or not version:
+        return Gap(subject=directory, reason="its METADATA is missing or has no name and version")
+    wheel = _headers(facts["WHEEL"])
+    return InstalledDistribution(
+        name=canonicalize_name(name),
+        raw_name=name,
+        version=version,
+        site=Path(str(facts["site"])),
+        dist_info=directory,
+        tags=tuple(sorted(wheel.get_all("Tag", []))),
+        build=_one(wheel, "Build"),
+        root_is_purelib=(_one(wheel, "Root-Is-Purelib") or "true").lower() == "true",
+        record=tuple(_record(facts["RECORD"])),
+        requires_python=_one(metadata, "Requires-Python"),
+        requires=tuple(sorted(metadata.get_all("Requires-Dist", []))),
+        installer=(facts["INSTALLER"] or "").strip() or None,
+        direct_url=_direct_url(facts["direct_url.json"]),
+    )
+
+
+def _headers(text: str | None) -> Message:
+    # NUL bytes and broken header lines must not stop the parser; it keeps what it can read.
+    return HeaderParser().parsestr((text or "").replace("\0", ""))
+
+
+def _one(message: Message, field: str) -> str | None:
+    value = message.get(field)
+    return " ".join(str(value).split()) or None if value is not None else None
+
+
+def _record(text: str | None) -> list[RecordEntry]:
+    """Read RECORD's lines; those that are no (path, hash, size) row are left out."""
+    try:
+        rows = [row for row in csv.reader((text or "").splitlines()) if row and row[0]]
+    except csv.Error:
+        return []
+    entries = []
+    for row in rows:
+        path, digest, size = (*row, "", "")[:3]
+        matched = _SHA256.match(digest)
+        entries.append(
+            RecordEntry(
+                path=path,
+                sha256=matched.group(1).rstrip("=") if matched else None,
+                size=int(size) if size.isdecimal() else None,
+            )
+        )
+    return entries
+
+
+def _direct_url(text: str | None) -> DirectUrl | None:
+    try:
+        value: Any = json.loads(text) if text else None
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("url"), str):
+        return None
+    archive, vcs, directory = (_table(value, key) for key in ("archive_info", "vcs_info", "dir_info"))
+    kind = "vcs" if vcs else "archive" if "archive_info" in value else "directory"
+    return DirectUrl(
+        kind=kind,
+        url=public_url(value["url"]),
+        sha256=_archive_hash(archive),
+        vcs=_text(vcs.get("vcs")),
+        commit=_text(vcs.get("commit_id")),
+        subdirectory=_text(value.get("subdirectory")),
+        editable=directory.get("editable") is True,
+    )
+
+
+def public_url(url: str) -> str:
+    """Return ``url`` without credentials; a ``file:`` URL into a home directory keeps its last name only.
+
+    So ``file:///home/ann/wheels/x.whl`` becomes ``file:x.whl``: the rest says who, not what.
+    """
+    bare = redacted(url)
+    if bare.startswith("file:") and home_of(bare.removeprefix("file:").removeprefix("//")) is not None:
+        return "file:" + PurePosixPath(bare).name
+    return bare
+
+
+def _table(value: dict[str, Any], key: str) -> dict[str, Any]:
+    table = value.get(key)
+    return table if isinstance(table, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _archive_hash(archive: dict[str, Any]) -> str | None:
+    """Return the hexadecimal SHA-256 of an archive: ``hashes`` first, the older ``hash`` else."""
+    digest = _text(_table(archive, "hashes").get("sha256"))
+    if digest is None:
+        matched = _SHA256.match(_text(archive.get("hash")) or "")
+        digest = matched.group(1) if matched else None
+    return digest

@@ -1,0 +1,83 @@
+"""The script that the captured interpreter runs: facts of itself and its distributions, as JSON.
+
+It is sent as text (``python -I -B -c``), so it imports nothing of envlock, needs only the standard
+library and runs on Python 3.8 and later. It writes nothing; what start-up hooks print stands before
+the marker line and is ignored. A file that can't be read is a null.
+"""
+
+import json
+import os
+import platform
+import site
+import sys
+import sysconfig
+from typing import Any, Dict, List, Optional  # noqa: UP035 (the captured Python may be 3.8)
+
+MARKER = "--- envlock probe ---"
+PARTS = ("WHEEL", "RECORD", "INSTALLER", "direct_url.json")
+
+
+def text(path: str) -> Optional[str]:  # noqa: UP045 (as above)
+    """Return the file's text, or None when it can't be read; bytes that are no UTF-8 are replaced."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+def distribution(directory: str, name: str) -> Dict[str, Optional[str]]:  # noqa: UP006, UP045 (as above)
+    """Return the raw texts of one dist-info or egg-info, which may be a directory or a file."""
+    base = os.path.join(directory, name)
+    facts: Dict[str, Optional[str]] = {"site": directory, "name": name}  # noqa: UP006, UP045 (as above)
+    if os.path.isdir(base):
+        main = "METADATA" if name.endswith(".dist-info") else "PKG-INFO"
+        facts["METADATA"] = text(os.path.join(base, main))
+        facts.update((part, text(os.path.join(base, part))) for part in PARTS)
+    else:
+        facts["METADATA"] = text(base)
+        facts.update((part, None) for part in PARTS)
+    return facts
+
+
+def distributions() -> List[Dict[str, Optional[str]]]:  # noqa: UP006, UP045 (as above)
+    """Return every dist-info and egg-info of sys.path, in its order; names sorted in a directory."""
+    return [
+        distribution(directory, name)
+        for directory in sys.path
+        if os.path.isdir(directory)
+        for name in sorted(os.listdir(directory))
+        if name.endswith((".dist-info", ".egg-info"))
+    ]
+
+
+def built_prefix() -> str:
+    """Return the prefix that the interpreter was built for: ``/install`` where it was moved since."""
+    try:
+        built: Any = __import__(sysconfig._get_sysconfigdata_name())  # type: ignore[attr-defined] # noqa: SLF001 (no public way)
+        return str(built.build_time_vars.get("prefix", ""))
+    except (AttributeError, ImportError):
+        return ""
+
+
+def facts() -> Dict[str, Any]:  # noqa: UP006 (as above)
+    """Return everything that envlock asks of the interpreter."""
+    executable = getattr(sys, "_base_executable", None) or sys.executable
+    return {
+        "implementation": sys.implementation.name,
+        "version": platform.python_version(),
+        "soabi": sysconfig.get_config_var("SOABI") or sys.implementation.cache_tag or "",
+        "build": platform.python_compiler(),
+        "executable": os.path.realpath(executable),
+        "prefix": sys.prefix,
+        "base_prefix": os.path.realpath(sys.base_prefix),
+        "built_prefix": built_prefix(),
+        "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
+        "path": [entry for entry in sys.path if os.path.isdir(entry)],
+        "user_site": site.getusersitepackages(),
+        "distributions": distributions(),
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n" + MARKER + "\n" + json.dumps(facts()) + "\n")

@@ -1,0 +1,79 @@
+"""Copies of base layers beside a lock, in ``.envlock/blobs``: what no index and no registry has.
+
+``keep`` puts them there at capture, ``bring`` takes them into the store at build. Nothing is believed
+but bytes with the lock's digest.
+"""
+
+from pathlib import Path
+
+from envlock.host.files import CHUNK, atomic_write, file_digest
+from envlock.host.store import Store
+from envlock.lock.model import Base, BaseLayer
+from envlock.runtime.errors import InputError, IntegrityError
+
+BLOBS = Path(".envlock") / "blobs"
+"""Beside the lock; a blob's name is its hexadecimal digest."""
+
+
+def keep(base: Base, store: Store, lock_directory: Path) -> None:
+    """Copy every layer of ``base`` from the store to beside the lock, unless it is there already.
+
+    Raises InputError when the store does not have it.
+    """
+    for layer in base.layers:
+        target = lock_directory / BLOBS / layer.blob.hex
+        if target.is_file() and file_digest(target) == layer.blob:
+            continue
+        source = store.find(layer.blob)
+        if source is None:
+            raise InputError("a base layer is not in the store", where=str(layer.blob), hint="capture again")
+        # A copy, no hard link: damage to the one must not reach the other.
+        with source.open("rb") as stream, atomic_write(target) as copy:
+            while piece := stream.read(CHUNK):
+                copy.write(piece)
+
+
+def bring(base: Base, store: Store, lock_directory: Path | None = None) -> None:
+    """See to it that the store has every layer of ``base``, from beside the lock where need be.
+
+    Raises InputError when a layer is nowhere, and IntegrityError when the file beside the lock has
+    other bytes than the lock says.
+    """
+    for layer in base.layers:
+        if store.find(layer.blob) is None:
+            _import(base, layer, store, lock_directory)
+
+
+def _import(base: Base, layer: BaseLayer, store: Store, lock_directory: Path | None) -> None:
+    beside = None if lock_directory is None else lock_directory / BLOBS / layer.blob.hex
+    if beside is None or not beside.is_file():
+        raise InputError(
+            "a base layer is missing",
+            where=str(layer.blob),
+            expected=f"it in the store ({store.path(layer.blob)}) or beside the lock ({_place(layer)})",
+            found="neither",
+            hint=_origin(base),
+        )
+    try:
+        store.add_file(beside, layer.blob)
+    except IntegrityError as error:
+        raise IntegrityError(
+            "a base layer is not the locked one",
+            where=str(beside),
+            expected=error.expected,
+            found=error.found,
+            hint=_origin(base),
+        ) from error
+
+
+def _place(layer: BaseLayer) -> str:
+    return (BLOBS / layer.blob.hex).as_posix()
+
+
+def _origin(base: Base) -> str:
+    if base.kind == "host" or base.reference is None:
+        return (
+            "it was packed at capture: copy the directory .envlock from beside the lock on the machine "
+            "that was captured, or capture again there"
+        )
+    return f"it comes from {base.reference}: capture again where that can be reached"

@@ -1,0 +1,76 @@
+"""What the ``host`` base makes instead of copying: accounts, name service, CA bundle, empty places.
+
+Nothing here reads the machine's own configuration: the text is the same on every host, and the CA
+bundle is built from the ca-certificates package's files alone.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from envlock.lock.environment import HostFiles
+
+USER_ID = 65532
+
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_CERTIFICATES = "/usr/share/ca-certificates/"
+
+DIRECTORIES = {
+    "/dev": 0o755,
+    "/etc": 0o755,
+    "/home": 0o755,
+    "/opt": 0o755,
+    "/out": 0o1777,
+    "/proc": 0o755,
+    "/root": 0o700,
+    "/run": 0o755,
+    "/sys": 0o755,
+    "/tmp": 0o1777,  # noqa: S108 (a directory of the image)
+    "/usr/local/bin": 0o755,
+    "/var/lib": 0o755,
+    "/var/tmp": 0o1777,  # noqa: S108 (as above)
+    "/work": 0o1777,
+}
+"""Directories that an image has whatever its packages list, with their modes."""
+
+_ACCOUNTS = {
+    "/etc/passwd": (
+        "root:x:0:0:root:/root:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        f"envlock:x:{USER_ID}:{USER_ID}:envlock:/tmp:/bin/sh\n"
+    ),
+    "/etc/group": f"root:x:0:\nnogroup:x:65534:\nenvlock:x:{USER_ID}:\n",
+    "/etc/nsswitch.conf": (
+        "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n"
+        "protocols: files\nservices: files\nrpc: files\n"
+    ),
+    # Engines mount their own over these; without the files, a read-only root has nowhere to mount.
+    "/etc/hostname": "",
+    "/etc/hosts": "",
+    "/etc/resolv.conf": "",
+}
+
+# OpenSSL's built-in places (OPENSSLDIR of Debian and Ubuntu).
+_LINKS = {"/usr/lib/ssl/cert.pem": BUNDLE, "/usr/lib/ssl/certs": "/etc/ssl/certs"}
+
+
+def files(host: HostFiles) -> dict[str, bytes]:
+    """Return path → bytes of the files that are made; their mode is 0644."""
+    made = {path: text.encode() for path, text in _ACCOUNTS.items()}
+    stanzas = sorted(package.status for package in host.packages)
+    made["/var/lib/dpkg/status"] = "".join(f"{stanza}\n\n" for stanza in stanzas).encode(
+        "utf-8", "surrogateescape"
+    )
+    bundle = ca_bundle(file.path for package in host.packages for file in package.files)
+    return {**made, BUNDLE: bundle} if bundle else made
+
+
+def links(host: HostFiles) -> dict[str, str]:
+    """Return path → target of the symlinks that are made."""
+    names = {package.package.name for package in host.packages}
+    return {**(_LINKS if "ca-certificates" in names else {}), **dict(host.links)}
+
+
+def ca_bundle(paths: Iterable[str]) -> bytes:
+    """Return the package's certificates, one after the other in path order, each ending in a newline."""
+    chosen = sorted(path for path in paths if path.startswith(_CERTIFICATES) and path.endswith(".crt"))
+    return b"".join(Path(path).read_bytes().rstrip(b"\n") + b"\n" for path in chosen)

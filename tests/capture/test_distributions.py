@@ -1,0 +1,141 @@
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from envlock.capture import distributions, record
+from envlock.capture.distributions import Raw
+from envlock.core.progress import Silent
+from envlock.lock.environment import DirectUrl, RecordEntry
+
+
+def raw(
+    name: str = "demo-1.0.dist-info",
+    metadata: str | None = "Name: Demo.Pkg\nVersion: 1.0\n",
+    *,
+    site: str = "/site",
+    wheel: str | None = None,
+    lines: str | None = "demo.py,sha256=abc,3\n",
+    installer: str | None = None,
+    direct_url: str | None = None,
+) -> Raw:
+    return {
+        "site": site,
+        "name": name,
+        "METADATA": metadata,
+        "WHEEL": wheel,
+        "RECORD": lines,
+        "INSTALLER": installer,
+        "direct_url.json": direct_url,
+    }
+
+
+def test_facts_of_metadata_wheel_record_and_installer() -> None:
+    metadata = (
+        "Name: Demo.Pkg\nVersion: 1.0\nRequires-Python: >=3.9\nRequires-Dist: b\nRequires-Dist: a>1\n\nText"
+    )
+    wheel = "Root-Is-Purelib: false\nTag: py3-none-any\nTag: cp311-cp311-linux_x86_64\nBuild: 2\n"
+    lines = 'demo.py,sha256=ab_-c=,3\n"a,b.py",md5=x,\ndemo/__pycache__/x.pyc,,\n\nonly\n'
+    (found,), gaps = distributions.read([raw(metadata=metadata, wheel=wheel, lines=lines, installer="pip\n")])
+    assert gaps == ()
+    assert (found.name, found.raw_name, found.version) == ("demo-pkg", "Demo.Pkg", "1.0")
+    assert found.tags == ("cp311-cp311-linux_x86_64", "py3-none-any")
+    assert (found.build, found.root_is_purelib, found.installer) == ("2", False, "pip")
+    assert (found.requires_python, found.requires) == (">=3.9", ("a>1", "b"))
+    assert found.record == (
+        RecordEntry(path="demo.py", sha256="ab_-c", size=3),
+        RecordEntry(path="a,b.py", sha256=None, size=None),
+        RecordEntry(path="demo/__pycache__/x.pyc", sha256=None, size=None),
+        RecordEntry(path="only", sha256=None, size=None),
+    )
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, "", "\0\0\0", "Name: x\n", "Version: 1\n", "\udcff: \n::\n", "Name:\nVersion:\n"]
+)
+def test_corrupt_metadata_is_a_gap(metadata: str | None) -> None:
+    found, gaps = distributions.read([raw(metadata=metadata)])
+    assert found == ()
+    assert [gap.subject for gap in gaps] == ["demo-1.0.dist-info"]
+
+
+def test_missing_record_is_a_gap_and_the_distribution_is_kept() -> None:
+    found, (gap,) = distributions.read([raw(lines=None)])
+    assert found[0].record == ()
+    assert "RECORD" in gap.reason
+
+
+def test_record_that_is_no_csv_counts_as_missing() -> None:
+    found, _ = distributions.read([raw(lines="x" * 200_000 + ',"\n')])
+    assert found[0].record == ()
+
+
+@pytest.mark.parametrize(("site", "words"), [("/site", "same directory"), ("/other", "later directory")])
+def test_second_version_of_a_name_is_a_gap_and_the_first_wins(site: str, words: str) -> None:
+    second = raw("demo-2.0.dist-info", "Name: demo-pkg\nVersion: 2.0\n", site=site)
+    (found,), (gap,) = distributions.read([raw(), second])
+    assert found.version == "1.0"
+    assert words in gap.reason
+    assert site not in gap.reason
+
+
+def test_same_version_twice_is_one_distribution() -> None:
+    found, gaps = distributions.read([raw(), raw("demo-1.0.egg-info", site="/other")])
+    assert (len(found), gaps) == (1, ())
+
+
+def test_distributions_are_sorted_by_name() -> None:
+    found, _ = distributions.read([raw("b", "Name: b\nVersion: 1"), raw("a", "Name: a\nVersion: 1")])
+    assert [one.name for one in found] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ("{", None),
+        ("[]", None),
+        ('{"url": 3}', None),
+        (
+            '{"url": "https://user:secret@index.example/a.whl", "archive_info": {"hash": "sha256=0f"}}',
+            DirectUrl(kind="archive", url="https://index.example/a.whl", sha256="0f"),
+        ),
+        (
+            '{"url": "file:///home/ann/a.whl", "archive_info": {"hashes": {"sha256": "aa"}}}',
+            DirectUrl(kind="archive", url="file:a.whl", sha256="aa"),
+        ),
+        (
+            '{"url": "file:///srv/a.whl", "archive_info": {}}',
+            DirectUrl(kind="archive", url="file:///srv/a.whl"),
+        ),
+        (
+            '{"url": "https://t@g.example/x", "vcs_info": {"vcs": "git", "commit_id": "c"}}',
+            DirectUrl(kind="vcs", url="https://g.example/x", vcs="git", commit="c"),
+        ),
+        (
+            '{"url": "file:///home/ann/work", "dir_info": {"editable": true}}',
+            DirectUrl(kind="directory", url="file:work", editable=True),
+        ),
+    ],
+)
+def test_direct_url_without_credentials_and_home(text: str | None, expected: DirectUrl | None) -> None:
+    (found,), _ = distributions.read([raw(direct_url=text)])
+    assert found.direct_url == expected
+
+
+def test_changed_and_missing_files_are_modified(tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_bytes(b"good")
+    (tmp_path / "bad.py").write_bytes(b"changed")
+    digest = "dw6j-Ti9E5pBlMNwpcVElkUoRGi-_eTwQeRz7YqMhE8"
+    lines = (
+        f"good.py,sha256={_sha(b'good')},4\nbad.py,sha256={digest},3\ngone.py,sha256={digest},3\nx.pyc,,\n"
+    )
+    found, _ = distributions.read([raw(site=str(tmp_path), lines=lines), raw("z", "Name: z\nVersion: 1")])
+    verified = record.verify(found, Silent())
+    assert verified[0].modified == ("bad.py", "gone.py")
+    assert verified[1].modified == ("demo.py",)
+
+
+def _sha(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()

@@ -1,0 +1,252 @@
+import hashlib
+import io
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from envlock.core.progress import Silent
+from envlock.host.store import Store
+from envlock.image import base
+from envlock.image.relocate import Move
+from envlock.lock.environment import HostFiles, OwnedFile, PackedPackage
+from envlock.lock.model import Base, Python, SystemPackage
+from envlock.runtime.errors import InputError, IntegrityError
+
+Members = dict[str, tuple[tarfile.TarInfo, bytes]]
+
+
+def members(packed: Base, store: Store) -> list[Members]:
+    """Read each layer's blob with the standard library, checking the lock's digests on the way."""
+    read = []
+    for layer in packed.layers:
+        blob = store.path(layer.blob).read_bytes()
+        assert (len(blob), hashlib.sha256(blob).hexdigest()) == (layer.size, layer.blob.hex)
+        data = zlib.decompress(blob, 31)
+        assert hashlib.sha256(data).hexdigest() == layer.diff_id.hex
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            infos = archive.getmembers()
+            assert len({info.name for info in infos}) == len(infos)
+            read.append({f"/{info.name}": (info, _bytes(archive, info)) for info in infos})
+    return read
+
+
+def _bytes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(info) if info.isreg() else None
+    return stream.read() if stream is not None else b""
+
+
+def pack(host: HostFiles, python: Python, store: Store) -> Base:
+    return base.pack(host, python=python, store=store, progress=Silent())
+
+
+def test_layers_are_os_and_python_with_every_parent_before_its_children(
+    host: HostFiles, python: Python, store: Store
+) -> None:
+    packed = pack(host, python, store)
+    assert (packed.kind, [layer.comment for layer in packed.layers]) == ("host", ["os", "python"])
+    for layer in members(packed, store):
+        seen: set[str] = set()
+        for path in layer:
+            assert str(Path(path).parent) in {*seen, "/"}
+            seen.add(path)
+
+
+def test_owner_time_and_modes_are_fixed_and_nothing_is_setuid(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path
+) -> None:
+    os_layer, python_layer = members(pack(host, python, store), store)
+    for info, _ in [*os_layer.values(), *python_layer.values()]:
+        assert (info.uid, info.gid, info.uname, info.gname, info.mtime) == (0, 0, "", "", 315_619_200)
+        assert not info.mode & 0o6000
+    machine = tmp_path / "machine"
+    assert os_layer[f"{machine}/os/bin/tool"][0].mode == 0o755
+    assert os_layer[f"{machine}/os/lib/libz.so.1.3"][0].mode == 0o600
+    assert os_layer[f"{machine}/os/lib/libz.so.1"][0].linkname == "libz.so.1.3"
+    for path in ("/work", "/out", "/tmp", "/var/tmp"):  # noqa: S108 (paths of the image)
+        assert os_layer[path][0].mode == 0o1777
+
+
+def test_interpreter_is_moved_and_the_environment_links_to_it(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path
+) -> None:
+    _, layer = members(pack(host, python, store), store)
+    for name in ("python", "python3", "python3.11"):
+        assert layer[f"/opt/env/bin/{name}"][0].linkname == "/opt/python/bin/python3.11"
+    assert layer["/opt/python/lib/python3.11/_sysconfigdata.py"][1] == b"prefix = '/opt/python'\n"
+    assert layer["/opt/python/bin/python3"][0].linkname == "python3.11"
+    assert layer["/opt/python/3.11.7"][0].linkname == "."
+    assert layer["/opt/python/bin/python3.11"][0].mode == 0o755
+    assert not [path for path, (_, data) in layer.items() if str(tmp_path).encode() in data]
+
+
+def test_made_files_come_from_no_configuration_of_the_machine(
+    host: HostFiles, python: Python, store: Store
+) -> None:
+    layer, _ = members(pack(host, python, store), store)
+    assert b"envlock:x:65532:65532:" in layer["/etc/passwd"][1]
+    assert layer["/etc/hostname"][1] == b""
+    status = layer["/var/lib/dpkg/status"][1].decode()
+    assert [line for line in status.splitlines() if line.startswith("Package")] == [
+        "Package: tools",
+        "Package: zlib1g",
+    ]
+    assert layer["/usr/lib/x86_64-linux-gnu/libmine.so"][0].linkname == "/opt/python/lib/libmine.so"
+    assert layer["/opt/python/lib/libmine.so"][1] == b"mine"
+    assert "/etc/ssl/certs/ca-certificates.crt" not in layer
+
+
+def test_ca_bundle_is_the_packages_certificates_in_order(
+    host: HostFiles, python: Python, store: Store
+) -> None:
+    directory = Path("/usr/share/ca-certificates/mozilla")
+    names = sorted(directory.glob("*.crt"))[:3] if directory.is_dir() else []
+    if not names:
+        pytest.skip("this machine has no ca-certificates package")
+    package = PackedPackage(
+        package=SystemPackage(name="ca-certificates", version="1", architecture="all"),
+        files=tuple(OwnedFile(path=str(name), md5=None) for name in reversed(names)),
+        status="Package: ca-certificates",
+    )
+    layer, _ = members(pack(replace(host, packages=(package,)), python, store), store)
+    texts = [name.read_bytes().rstrip(b"\n") + b"\n" for name in names]
+    assert layer["/etc/ssl/certs/ca-certificates.crt"][1] == b"".join(texts)
+    assert layer["/usr/lib/ssl/cert.pem"][0].linkname == "/etc/ssl/certs/ca-certificates.crt"
+
+
+def test_owned_interpreter_makes_a_layer_of_links_alone(
+    host: HostFiles, python: Python, store: Store
+) -> None:
+    system = replace(host, interpreter=None, python_executable="/usr/bin/python3.11")
+    _, layer = members(pack(system, python, store), store)
+    assert list(layer) == [
+        "/opt",
+        "/opt/env",
+        "/opt/env/bin",
+        "/opt/env/bin/python",
+        "/opt/env/bin/python3",
+        "/opt/env/bin/python3.11",
+    ]
+
+
+def test_symlink_where_others_need_a_directory_becomes_one(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path
+) -> None:
+    link = tmp_path / "machine/alias"
+    link.symlink_to("os/lib")
+    mixed = replace(host, loose=(str(link), f"{link}/libloose.so"))
+    layer, _ = members(pack(mixed, python, store), store)
+    assert layer[str(link)][0].isdir()
+    assert layer[f"{link}/libloose.so"][1] == b"loose"
+
+
+def test_second_pack_reads_the_memory_and_writes_nothing(
+    host: HostFiles, python: Python, store: Store
+) -> None:
+    first = base.pack_host(host, python=python, store=store, progress=Silent())
+    times = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
+    assert base.pack_host(host, python=python, store=store, progress=Silent()) == first
+    assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == times
+
+
+def test_altered_blob_in_the_store_is_packed_again(host: HostFiles, python: Python, store: Store) -> None:
+    first = pack(host, python, store)
+    store.path(first.layers[0].blob).write_bytes(b"truncated")
+    assert pack(host, python, store) == first
+    members(first, store)
+
+
+@pytest.mark.parametrize("name", ["os/lib/libloose.so", "os/lib/libz.so.1.3"])
+def test_changed_input_gives_another_layer_or_is_refused(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path, name: str
+) -> None:
+    first = pack(host, python, store)
+    path = tmp_path / "machine" / name
+    path.chmod(0o755)
+    path.write_bytes(b"changed")
+    if name.endswith("libloose.so"):
+        assert pack(host, python, store).layers[0] != first.layers[0]
+    else:
+        with pytest.raises(IntegrityError, match="changed while it was captured"):
+            pack(host, python, store)
+
+
+def test_file_that_is_gone_is_named_and_nothing_stays_behind(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "machine/os/lib/libloose.so").unlink()
+    with pytest.raises(InputError, match=r"libloose\.so"):
+        pack(host, python, store)
+    assert not [path for path in store.root.rglob("*") if path.is_file()]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_unreadable_file_is_named(host: HostFiles, python: Python, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "machine/os/lib/libloose.so").chmod(0)
+    with pytest.raises(InputError, match=r"libloose\.so"):
+        pack(host, python, store)
+
+
+def test_what_still_names_the_home_is_a_gap_also_from_memory(
+    python: Python, store: Store, tmp_path: Path
+) -> None:
+    plan = base._Plan(
+        comment="python",
+        members=(base._Member(path="/opt/python/x", mode=0o644, data=b"\0/home/ann/build\0"),),
+        move=Move(old="/home/ann/.pyenv/versions/3.11.7", new="/opt/python"),
+    )
+    first = base._layer(plan, store, lambda _: None)
+    assert [gap.subject for gap in first[1]] == ["/opt/python/x"]
+    assert base._layer(plan, store, lambda _: None) == first
+
+
+@contextmanager
+def umask(value: int) -> Iterator[None]:
+    old = os.umask(value)
+    try:
+        yield
+    finally:
+        os.umask(old)
+
+
+_SCRIPT = """
+import pickle, sys
+from pathlib import Path
+from envlock.core.progress import Silent
+from envlock.host.store import Store
+from envlock.image import base
+host, python = pickle.loads(Path(sys.argv[1]).read_bytes())
+packed = base.pack(host, python=python, store=Store(Path(sys.argv[2])), progress=Silent())
+print([(layer.diff_id.hex, layer.blob.hex) for layer in packed.layers])
+"""
+
+
+def test_digests_do_not_depend_on_umask_locale_time_zone_or_hash_seed(
+    host: HostFiles, python: Python, tmp_path: Path
+) -> None:
+    (tmp_path / "input").write_bytes(pickle.dumps((host, python)))
+    answers = set()
+    variants = [
+        (0o022, {"LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "0"}),
+        (0o077, {"LC_ALL": "C.UTF-8", "TZ": "Pacific/Auckland", "PYTHONHASHSEED": "4711"}),
+    ]
+    for number, (mask, variables) in enumerate(variants):
+        arguments = [str(tmp_path / "input"), str(tmp_path / f"store{number}")]
+        with umask(mask):
+            done = subprocess.run(
+                [sys.executable, "-c", _SCRIPT, *arguments],
+                env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(sys.path)},
+                cwd=tmp_path,
+                check=True,
+                capture_output=True,
+            )
+        answers.add(done.stdout)
+    assert len(answers) == 1
