@@ -1,0 +1,60 @@
+"""Writing an image as one tar that is an OCI layout and what ``docker load`` reads.
+
+Rules kept here: members sorted by name, owner 0:0, one fixed time, so the file is a function of the
+image and the tag. ``manifest.json`` (Docker image specification 1.2) points at the OCI blobs, as
+``docker save`` has written since Docker 25; Docker 20.10 and podman follow it too. Every blob's
+bytes are hashed on their way in; the file appears whole or not at all.
+"""
+
+from pathlib import Path
+from typing import IO, Final
+
+from envlock.core import canonical
+from envlock.host.files import atomic_write
+from envlock.oci import tar
+from envlock.oci.layer import MTIME
+from envlock.oci.layout import LAYOUT_FILE, Blobs, copy_verified, distinct_layers, index_json
+from envlock.oci.model import Image, Layer
+from envlock.oci.name import ImageName
+
+_BLOBS: Final = "blobs/sha256"
+
+
+def write(image: Image, blobs: Blobs, file: Path, tag: str | None = None) -> None:
+    """Write ``image`` to ``file``. Raises IntegrityError when a blob has other bytes than the image says."""
+    members: dict[str, bytes | Layer] = {
+        f"{_BLOBS}/{image.config_digest.hex}": image.config,
+        f"{_BLOBS}/{image.digest.hex}": image.manifest,
+        "index.json": index_json(image, tag),
+        "manifest.json": _docker_manifest(image, tag),
+        "oci-layout": LAYOUT_FILE,
+    }
+    members.update((f"{_BLOBS}/{layer.blob.hex}", layer) for layer in distinct_layers(image))
+    with atomic_write(file) as stream:
+        for directory in ("blobs", _BLOBS):
+            stream.write(tar.header(directory, kind="directory", mode=0o755, mtime=MTIME))
+        for name in sorted(members):
+            _add(stream, name, members[name], blobs)
+        stream.write(tar.END)
+
+
+def _add(stream: IO[bytes], name: str, member: bytes | Layer, blobs: Blobs) -> None:
+    size = len(member) if isinstance(member, bytes) else member.size
+    stream.write(tar.header(name, mode=0o644, mtime=MTIME, size=size))
+    if isinstance(member, bytes):
+        stream.write(member)
+    else:
+        copy_verified(member, blobs(member.blob), stream)
+    stream.write(tar.padding(size))
+
+
+def _docker_manifest(image: Image, tag: str | None) -> bytes:
+    return canonical.dumps(
+        [
+            {
+                "Config": f"{_BLOBS}/{image.config_digest.hex}",
+                "Layers": [f"{_BLOBS}/{layer.blob.hex}" for layer in image.layers],
+                "RepoTags": None if tag is None else [str(ImageName.parse(tag))],
+            }
+        ]
+    )

@@ -1,0 +1,215 @@
+"""Writing one layer: a reproducible ``tar+gzip`` whose bytes depend on no compressor.
+
+Rules kept here (DESIGN.md section 6):
+
+* Names are sorted, none twice; every parent directory is written explicitly before what is in it.
+  Owner 0:0, one fixed time.
+* Headers, padding and small data go into stored gzip members, cut every 1,048,560 bytes; a wheel's
+  deflate stream is spliced in as a member of its own. So the blob is a function of the entries.
+* The diff ID is taken over the uncompressed bytes while they pass.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final, Protocol
+
+from envlock.core.digest import Digest
+from envlock.oci import tar
+from envlock.oci.deflate import MEMBER_HEADER, Deflated, inflate, member_trailer, stored_member
+from envlock.oci.model import Layer
+from envlock.oci.path import ImagePath
+from envlock.runtime.errors import InputError
+
+FORMAT: Final = "1"
+"""Changes whenever the bytes written for the same entries change: part of every cache key."""
+
+MTIME: Final = 315_619_200
+"""1980-01-02T00:00:00Z: in no time zone before 1980, the earliest time that a zip file can hold."""
+
+_MEMBER = 16 * 65_535
+
+
+class Sink(Protocol):
+    """Takes the blob's bytes and counts and hashes them, as the store's HashingWriter does."""
+
+    size: int
+
+    def write(self, data: bytes) -> int:
+        """Write all of ``data``."""
+        ...
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 of everything written so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """A directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symlink:
+    """A symbolic link. Only base layers hold any."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A file of ``size`` bytes, written uncompressed as ``pieces`` yields them."""
+
+    size: int
+    pieces: Callable[[], Iterable[bytes]]
+
+
+def _ignore(_: bytes) -> None:
+    """Watch nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splice:
+    """A file whose deflate stream is copied as it is. ``observe`` sees the inflated pieces."""
+
+    stream: Deflated
+    observe: Callable[[bytes], None] = _ignore
+
+
+Content = bytes | Stream | Splice | Symlink | Directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One member of a layer. ``mode`` is the permission bits, 0o644 for a plain file."""
+
+    path: ImagePath
+    mode: int
+    content: Content
+
+
+def write_layer(entries: Iterable[Entry], sink: Sink, *, comment: str = "", mtime: int = MTIME) -> Layer:
+    """Write ``entries``, in any order, with the parents that they need, and return the finished layer.
+
+    Raises InputError when a path comes twice or is both a file and a directory, when a stream has
+    another size than declared, or when a deflate stream is not what it declares.
+    """
+    writer = _LayerWriter(sink, mtime)
+    for entry in _complete(entries):
+        writer.add(entry)
+    return writer.finish(comment)
+
+
+def _complete(entries: Iterable[Entry]) -> list[Entry]:
+    """Return ``entries`` sorted, with the missing parent directories (0755)."""
+    members: dict[str, Entry] = {}
+    for entry in entries:
+        if members.setdefault(entry.path.text, entry) is not entry:
+            raise InputError("a path comes twice in one layer", where=str(entry.path))
+    for entry in tuple(members.values()):
+        _add_parents(members, entry.path)
+    return sorted(members.values(), key=attrgetter("path.text"))
+
+
+def _add_parents(members: dict[str, Entry], path: ImagePath) -> None:
+    """Walk up from ``path`` to the first parent that is there."""
+    text = path.text.rpartition("/")[0]
+    while text:
+        parent = members.get(text)
+        if parent is None:
+            members[text] = Entry(path=ImagePath(text), mode=0o755, content=Directory())
+        elif isinstance(parent.content, Directory):
+            return
+        else:
+            raise InputError(
+                "a path is a file and a directory in one layer", where=text, found=f"also {path}"
+            )
+        text = text.rpartition("/")[0]
+
+
+class _LayerWriter:
+    """Turns entries that are already in order into bytes."""
+
+    def __init__(self, sink: Sink, mtime: int) -> None:
+        self._sink = sink
+        self._mtime = mtime
+        self._diff = hashlib.sha256()
+        self._plain = bytearray()
+
+    def add(self, entry: Entry) -> None:
+        """Write one member: header, content, padding."""
+        match entry.content:
+            case Directory():
+                self._header(entry, kind="directory")
+            case Symlink(target=target):
+                self._header(entry, kind="symlink", target=target)
+            case bytes() as data:
+                self._file(entry, Stream(size=len(data), pieces=lambda: (data,)))
+            case Stream() as stream:
+                self._file(entry, stream)
+            case Splice() as splice:
+                self._splice(entry, splice)
+
+    def finish(self, comment: str) -> Layer:
+        """End the archive."""
+        self._write(tar.END)
+        self._flush()
+        return Layer(
+            diff_id=Digest(self._diff.hexdigest()),
+            blob=self._sink.digest,
+            size=self._sink.size,
+            comment=comment,
+        )
+
+    def _header(self, entry: Entry, *, kind: tar.Kind = "file", size: int = 0, target: str = "") -> None:
+        name = entry.path.relative
+        self._write(tar.header(name, kind=kind, mode=entry.mode, mtime=self._mtime, size=size, target=target))
+
+    def _file(self, entry: Entry, stream: Stream) -> None:
+        self._header(entry, size=stream.size)
+        seen = 0
+        for piece in stream.pieces():
+            seen += len(piece)
+            self._write(piece)
+        if seen != stream.size:
+            raise InputError(
+                "a file changed while it was read",
+                where=str(entry.path),
+                expected=f"{stream.size} bytes",
+                found=f"{seen}",
+            )
+        self._write(tar.padding(seen))
+
+    def _splice(self, entry: Entry, splice: Splice) -> None:
+        stream = splice.stream
+        self._header(entry, size=stream.size)
+        self._flush()
+        # An empty file has no body, so its two bytes of deflate are checked but not written.
+        compressed = self._copied(stream) if stream.size else stream.pieces()
+        for piece in inflate(compressed, stream):
+            self._diff.update(piece)
+            splice.observe(piece)
+        if stream.size:
+            self._sink.write(member_trailer(stream.crc, stream.size))
+        self._write(tar.padding(stream.size))
+
+    def _copied(self, stream: Deflated) -> Iterator[bytes]:
+        self._sink.write(MEMBER_HEADER)
+        for piece in stream.pieces():
+            self._sink.write(piece)
+            yield piece
+
+    def _write(self, data: bytes) -> None:
+        """Take uncompressed bytes. Members are cut at fixed sizes, however the bytes arrive."""
+        self._diff.update(data)
+        self._plain += data
+        while len(self._plain) >= _MEMBER:
+            self._sink.write(stored_member(bytes(self._plain[:_MEMBER])))
+            del self._plain[:_MEMBER]
+
+    def _flush(self) -> None:
+        if self._plain:
+            self._sink.write(stored_member(bytes(self._plain)))
+            self._plain.clear()

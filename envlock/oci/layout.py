@@ -1,0 +1,133 @@
+"""Writing an image as an OCI image layout directory (OCI image-spec 1.1, image-layout.md).
+
+Every blob's bytes are hashed on their way in; the directory appears whole or not at all.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from envlock.core import canonical
+from envlock.core.digest import Digest
+from envlock.host.files import CHUNK, atomic_directory, file_digest
+from envlock.host.store import HashingWriter
+from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image, Layer
+from envlock.oci.name import ImageName
+from envlock.runtime.errors import InputError, IntegrityError
+
+Blobs = Callable[[Digest], Path | IO[bytes]]
+"""Where a layer's bytes are: a file, or a stream that the reader closes."""
+
+LAYOUT_FILE: Final = canonical.dumps({"imageLayoutVersion": "1.0.0"})
+
+
+def write(image: Image, blobs: Blobs, directory: Path, tag: str | None = None) -> None:
+    """Write ``image`` to ``directory``, replacing a layout that is there.
+
+    Raises IntegrityError when a blob has other bytes than the image says, and InputError when
+    ``directory`` is something else than a layout.
+    """
+    _refuse_other_directory(directory)
+    index = index_json(image, tag)
+    with atomic_directory(directory) as part:
+        place = part / "blobs" / "sha256"
+        place.mkdir(parents=True)
+        for layer in distinct_layers(image):
+            _place_blob(layer, blobs(layer.blob), place / layer.blob.hex)
+        _write_file(place / image.config_digest.hex, image.config)
+        _write_file(place / image.digest.hex, image.manifest)
+        _write_file(part / "oci-layout", LAYOUT_FILE)
+        _write_file(part / "index.json", index)
+
+
+def index_json(image: Image, tag: str | None) -> bytes:
+    """Return ``index.json``. The name's annotations are those that Docker and containerd read and write."""
+    descriptor: dict[str, object] = {
+        "digest": str(image.digest),
+        "mediaType": MEDIA_MANIFEST,
+        "size": len(image.manifest),
+    }
+    if tag is not None:
+        name = ImageName.parse(tag)
+        descriptor["annotations"] = {
+            "io.containerd.image.name": name.full,
+            "org.opencontainers.image.ref.name": name.tag,
+        }
+    return canonical.dumps({"manifests": [descriptor], "mediaType": MEDIA_INDEX, "schemaVersion": 2})
+
+
+def distinct_layers(image: Image) -> Iterator[Layer]:
+    """Yield each layer whose blob was not yielded before."""
+    seen: set[Digest] = set()
+    for layer in image.layers:
+        if layer.blob not in seen:
+            seen.add(layer.blob)
+            yield layer
+
+
+def copy_verified(layer: Layer, source: Path | IO[bytes], target: IO[bytes]) -> None:
+    """Copy a blob. Raises IntegrityError when its bytes are not ``layer``'s."""
+    writer = HashingWriter(target)
+    with _opened(source, layer) as stream:
+        while piece := stream.read(CHUNK):
+            writer.write(piece)
+    _check(layer, writer.digest, writer.size)
+
+
+def _opened(source: Path | IO[bytes], layer: Layer) -> IO[bytes]:
+    if not isinstance(source, Path):
+        return source
+    try:
+        return source.open("rb")
+    except FileNotFoundError as error:
+        raise InputError("a layer is missing", where=str(layer.blob)) from error
+
+
+def _check(layer: Layer, digest: Digest, size: int) -> None:
+    if (digest, size) != (layer.blob, layer.size):
+        raise IntegrityError(
+            "a layer has other bytes than the image says",
+            expected=f"{layer.blob} ({layer.size} bytes)",
+            found=f"{digest} ({size} bytes)",
+        )
+
+
+def _place_blob(layer: Layer, source: Path | IO[bytes], target: Path) -> None:
+    """Link the blob where it lies on the same file system and its bytes are right, else copy it."""
+    if isinstance(source, Path) and _linked(source, target):
+        _check(layer, file_digest(target), target.stat().st_size)
+        return
+    with target.open("wb") as stream:
+        copy_verified(layer, source, stream)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        return False  # the copy tells which layer is missing
+    except OSError as error:
+        # Another file system, or one that has no hard links or allows them to owners only.
+        if error.errno in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def _refuse_other_directory(directory: Path) -> None:
+    """Refuse to replace what is not a layout: a mistyped ``-o oci:.`` must not cost a directory."""
+    if not directory.exists():
+        return
+    if not directory.is_dir() or (any(directory.iterdir()) and not (directory / "oci-layout").is_file()):
+        raise InputError(
+            "will not be replaced",
+            where=str(directory),
+            expected="an OCI layout, an empty directory or nothing",
+            found="something else",
+        )

@@ -1,0 +1,57 @@
+"""A path inside an image, checked once, so that nothing downstream can write outside a root.
+
+Rules kept here: absolute, POSIX, normalised (no empty, ``.`` or ``..`` part, no trailing slash), no
+NUL or other control character, encodable as UTF-8. Windows forms are refused where they would be
+read as something else (a backslash).
+"""
+
+import re
+from dataclasses import dataclass
+
+from envlock.runtime.errors import InputError
+
+# Parts that are neither "." nor "..", of anything but control characters, backslashes and surrogates.
+_FORM = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f\\\ud800-\udfff]+)+")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ImagePath:
+    """An absolute path such as ``/opt/env/bin/python``. Ordered by code point, which is UTF-8's order."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is not absolute and normalised with InputError."""
+        if not _FORM.fullmatch(self.text):
+            raise InputError(
+                "not a path inside an image",
+                expected="an absolute, normalised path without '..', control characters or backslashes",
+                found=repr(self.text),
+            )
+
+    def __str__(self) -> str:
+        """Return the absolute path."""
+        return self.text
+
+    @property
+    def relative(self) -> str:
+        """The path without its leading slash: the name in a layer's tar."""
+        return self.text[1:]
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.text.rpartition("/")[2]
+
+    def __truediv__(self, name: str) -> "ImagePath":
+        """Return the path ``name`` (which may contain slashes) below this one."""
+        return ImagePath(f"{self.text}/{name}")
+
+    def parents(self) -> tuple["ImagePath", ...]:
+        """Return the directories above, outermost first, without the root itself."""
+        parts = self.text.split("/")[1:-1]
+        return tuple(ImagePath("/" + "/".join(parts[: depth + 1])) for depth in range(len(parts)))
+
+    def within(self, directory: "ImagePath") -> bool:
+        """Say whether the path is ``directory`` or lies below it."""
+        return self == directory or self.text.startswith(directory.text + "/")

@@ -1,0 +1,192 @@
+"""Reading images from disk: OCI layouts, OCI archives and ``docker save`` archives.
+
+Rules kept here:
+
+* Manifest and config are believed only when their bytes have the digest that named them; a layer's
+  bytes are hashed while they are read, and its end is refused when they are wrong.
+* An index with several images is refused rather than guessed at; attestations are no images.
+* A Docker archive without OCI parts gets a manifest made from its config and its layers.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, cast
+
+from envlock.core import canonical
+from envlock.core.digest import Digest
+from envlock.host.files import stream_digest
+from envlock.oci import document
+from envlock.oci.extraction import RootFilesystem
+from envlock.oci.inflation import inflated
+from envlock.oci.model import MEDIA_CONFIG, MEDIA_LAYER_GZIP, MEDIA_MANIFEST, Image
+from envlock.oci.source import ArchiveSource, DirectorySource, Source, VerifiedStream
+from envlock.runtime.errors import InputError, IntegrityError
+
+_MEDIA_LAYER_TAR: Final = "application/vnd.oci.image.layer.v1.tar"
+_BLOBS: Final = "blobs/sha256/"
+_LARGEST_DOCUMENT: Final = 16 << 20
+_BUFFER: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedImage:
+    """An image on disk. ``places`` maps each layer's blob digest to its file in ``source``."""
+
+    image: Image
+    source: Source
+    places: Mapping[Digest, str]
+
+    def open_blob(self, digest: Digest) -> IO[bytes]:
+        """Return a layer's bytes; reading to their end raises IntegrityError when they are wrong."""
+        name = self.places.get(digest)
+        if name is None:
+            raise InputError("no such layer", where=self.source.where, found=str(digest))
+        size = next(layer.size for layer in self.image.layers if layer.blob == digest)
+        stream = VerifiedStream(self.source.open(name), digest, size)
+        return cast("IO[bytes]", io.BufferedReader(stream, _BUFFER))
+
+
+def open_image(reference: str) -> OpenedImage:
+    """Open ``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE`` or a path of one of these.
+
+    Raises InputError when there is no such image, IntegrityError when manifest or config have other
+    bytes than their digests say.
+    """
+    scheme, colon, path = reference.partition(":")
+    opener = _OPENERS.get(scheme)
+    if colon and opener is not None:
+        return opener(Path(path))
+    return _open_path(Path(reference))
+
+
+def extract(opened: OpenedImage, directory: Path) -> None:
+    """Unpack the layers in order into ``directory`` (:mod:`envlock.oci.extraction`).
+
+    Raises InputError for a malformed or hostile layer and IntegrityError for a blob with wrong bytes;
+    what was unpacked until then stays, so the caller unpacks into a directory that it can discard.
+    """
+    root = RootFilesystem(directory)
+    for layer in opened.image.layers:
+        with opened.open_blob(layer.blob) as stream:
+            root.apply(inflated(stream, str(layer.blob)), str(layer.blob))
+    root.finish()
+
+
+def _open_path(path: Path) -> OpenedImage:
+    if path.is_dir():
+        return _open_oci(DirectorySource(path))
+    if not path.is_file():
+        raise InputError(
+            "no such image",
+            where=str(path),
+            expected="an OCI layout directory, an archive, or oci:DIR, oci-archive:FILE, docker-archive:FILE",
+        )
+    source = ArchiveSource(path)
+    return _open_oci(source) if source.has("index.json") else _open_docker(source)
+
+
+def _open_oci(source: Source) -> OpenedImage:
+    descriptor = _image_descriptor(source, document.parse(_read(source, "index.json"), source.where))
+    manifest = _read_blob(source, descriptor)
+    parsed = document.parse(manifest, str(descriptor.digest))
+    config = _read_blob(source, document.descriptor(parsed.get("config"), f"{descriptor.digest}: config"))
+    image = document.image(manifest, config)
+    places = {layer.blob: _BLOBS + layer.blob.hex for layer in image.layers}
+    return OpenedImage(image=image, source=source, places=places)
+
+
+def _image_descriptor(source: Source, index: document.Members) -> document.Descriptor:
+    """Return the one image of an index, nested ones included (``docker save`` writes those)."""
+    found: list[document.Descriptor] = []
+    for descriptor in document.manifests(index, source.where):
+        if descriptor.is_index:
+            nested = document.parse(_read_blob(source, descriptor), str(descriptor.digest))
+            found.append(_image_descriptor(source, nested))
+        else:
+            found.append(descriptor)
+    if len(found) != 1:
+        raise InputError(
+            "not one image",
+            where=source.where,
+            expected="one image in index.json",
+            found=f"{len(found)}",
+            hint="copy the one that you want into a layout of its own, for example with skopeo copy",
+        )
+    return found[0]
+
+
+def _open_docker(source: Source) -> OpenedImage:
+    entry = document.docker_manifest(_read(source, "manifest.json"), source.where)
+    config = _read(source, entry.config)
+    named = entry.config.rpartition("/")[2].removesuffix(".json")
+    if named != Digest.of(config).hex:
+        raise IntegrityError(
+            "the config has other bytes than its name says",
+            where=f"{source.where}: {entry.config}",
+            expected=named,
+            found=Digest.of(config).hex,
+        )
+    blobs = [_layer_blob(source, name) for name in entry.layers]
+    manifest = _manifest(config, blobs)
+    places = {blob.digest: name for blob, name in zip(blobs, entry.layers, strict=True)}
+    return OpenedImage(image=document.image(manifest, config), source=source, places=places)
+
+
+def _layer_blob(source: Source, name: str) -> document.Descriptor:
+    """Describe a layer's file. Its digest is its name where it has one, else its bytes are hashed."""
+    size = source.size(name)
+    with source.open(name) as stream:
+        compressed = stream.read(2) == b"\x1f\x8b"
+    if name.startswith(_BLOBS):
+        digest = Digest(name.removeprefix(_BLOBS))
+    else:
+        with source.open(name) as stream:
+            digest = stream_digest(stream)
+    media_type = MEDIA_LAYER_GZIP if compressed else _MEDIA_LAYER_TAR
+    return document.Descriptor(digest=digest, size=size, media_type=media_type)
+
+
+def _manifest(config: bytes, blobs: list[document.Descriptor]) -> bytes:
+    head = document.Descriptor(digest=Digest.of(config), size=len(config), media_type=MEDIA_CONFIG)
+    return canonical.dumps(
+        {
+            "config": head.members(),
+            "layers": [blob.members() for blob in blobs],
+            "mediaType": MEDIA_MANIFEST,
+            "schemaVersion": 2,
+        }
+    )
+
+
+def _read_blob(source: Source, descriptor: document.Descriptor) -> bytes:
+    data = _read(source, _BLOBS + descriptor.digest.hex)
+    if Digest.of(data) != descriptor.digest:
+        raise IntegrityError(
+            "a blob has other bytes than its name says",
+            where=source.where,
+            expected=str(descriptor.digest),
+            found=str(Digest.of(data)),
+        )
+    return data
+
+
+def _read(source: Source, name: str) -> bytes:
+    size = source.size(name)
+    if size > _LARGEST_DOCUMENT:
+        raise InputError(
+            "too large",
+            where=f"{source.where}: {name}",
+            expected=f"at most {_LARGEST_DOCUMENT} bytes",
+            found=f"{size}",
+        )
+    with source.open(name) as stream:
+        return stream.read()
+
+
+_OPENERS: Final[Mapping[str, Callable[[Path], OpenedImage]]] = {
+    "oci": lambda path: _open_oci(DirectorySource(path)),
+    "oci-archive": lambda path: _open_oci(ArchiveSource(path)),
+    "docker-archive": lambda path: _open_docker(ArchiveSource(path)),
+}

@@ -1,0 +1,148 @@
+import gzip
+import io
+import tarfile
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envlock.core.digest import Digest
+from envlock.host.store import HashingWriter
+from envlock.oci.deflate import Deflated
+from envlock.oci.layer import MTIME, Content, Directory, Entry, Splice, Stream, Symlink, write_layer
+from envlock.oci.model import Layer
+from envlock.oci.path import ImagePath
+from envlock.runtime.errors import InputError
+from tests.oci.images import file
+
+
+def written(*entries: Entry) -> tuple[Layer, bytes]:
+    target = io.BytesIO()
+    return write_layer(entries, HashingWriter(target), comment="c"), target.getvalue()
+
+
+def spliced(data: bytes, level: int = 6) -> Splice:
+    compressor = zlib.compressobj(level, wbits=-15)
+    body = compressor.compress(data) + compressor.flush()
+    return Splice(
+        stream=Deflated(
+            pieces=lambda: iter([body]),
+            compressed_size=len(body),
+            size=len(data),
+            crc=zlib.crc32(data),
+            origin="o",
+        )
+    )
+
+
+part = st.text(
+    alphabet=st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/\\"),
+    min_size=1,
+    max_size=40,
+).filter(lambda text: text not in (".", ".."))
+paths = st.lists(part, min_size=1, max_size=5).map(lambda parts: "/" + "/".join(parts))
+contents = st.one_of(
+    st.binary(max_size=3000),
+    st.binary(max_size=3000).map(spliced),
+    st.binary(max_size=3000).map(lambda data: Stream(size=len(data), pieces=lambda: (data[:5], data[5:]))),
+    st.binary(min_size=1, max_size=5).map(lambda data: data * 400_000),
+)
+
+
+def plain_bytes(content: Content) -> bytes:
+    match content:
+        case bytes():
+            return content
+        case Stream(pieces=pieces):
+            return b"".join(pieces())
+        case Splice(stream=stream):
+            return zlib.decompress(b"".join(stream.pieces()), wbits=-15)
+        case Symlink() | Directory():
+            raise AssertionError
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.dictionaries(paths, st.tuples(contents, st.sampled_from([0o644, 0o755])), max_size=8))
+def test_a_layer_reads_back_as_the_entries_that_went_in(tree: dict[str, tuple[Content, int]]) -> None:
+    """Rule: names sorted, parents explicit, owner 0:0, one fixed time, no duplicates."""
+    files = {
+        path: value for path, value in tree.items() if not any(other.startswith(path + "/") for other in tree)
+    }
+    entries = [Entry(path=ImagePath(path), mode=mode, content=body) for path, (body, mode) in files.items()]
+    layer, blob = written(*entries)
+    plain = gzip.GzipFile(fileobj=io.BytesIO(blob)).read()
+    assert (layer.blob, layer.size, layer.diff_id) == (Digest.of(blob), len(blob), Digest.of(plain))
+    with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
+        members = archive.getmembers()
+        found = {}
+        for one in members:
+            assert (one.uid, one.gid, one.uname, one.gname, one.mtime) == (0, 0, "", "", MTIME)
+            if one.isreg():
+                body = archive.extractfile(one)
+                assert body is not None
+                found["/" + one.name] = (body.read(), one.mode)
+    names = [one.name for one in members]
+    assert names == sorted(set(names))
+    parents = {str(parent)[1:] for path in files for parent in ImagePath(path).parents()}
+    assert {one.name for one in members if one.isdir()} == parents
+    assert found == {path: (plain_bytes(body), mode) for path, (body, mode) in files.items()}
+
+
+def test_the_blob_does_not_depend_on_the_order_or_the_cuts_of_what_goes_in() -> None:
+    data = bytes(range(256)) * 10_000
+    one = Stream(size=len(data), pieces=lambda: (data,))
+    other = Stream(size=len(data), pieces=lambda: (data[i : i + 999] for i in range(0, len(data), 999)))
+    a = written(Entry(path=ImagePath("/a"), mode=0o644, content=one), file("/b", b"x"))
+    b = written(file("/b", b"x"), Entry(path=ImagePath("/a"), mode=0o644, content=other))
+    assert a == b
+
+
+def test_a_spliced_body_is_copied_not_compressed_again() -> None:
+    data = b"hello " * 1000
+    for level in (1, 9):
+        splice = spliced(data, level)
+        _, blob = written(Entry(path=ImagePath("/f"), mode=0o644, content=splice))
+        assert b"".join(splice.stream.pieces()) in blob
+
+
+def test_the_inflated_bytes_of_a_splice_can_be_observed() -> None:
+    seen: list[bytes] = []
+    watched = Splice(stream=spliced(b"abc").stream, observe=seen.append)
+    written(Entry(path=ImagePath("/f"), mode=0o644, content=watched))
+    assert b"".join(seen) == b"abc"
+
+
+def test_symlinks_and_directories_keep_target_and_mode() -> None:
+    _, blob = written(
+        Entry(path=ImagePath("/out"), mode=0o1777, content=Directory()),
+        Entry(path=ImagePath("/lib"), mode=0o777, content=Symlink(target="usr/lib")),
+    )
+    with tarfile.open(fileobj=io.BytesIO(blob)) as archive:
+        assert archive.getmember("out").mode == 0o1777
+        assert archive.getmember("lib").linkname == "usr/lib"
+
+
+def test_a_path_that_comes_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="twice"):
+        written(file("/a", b"1"), file("/a", b"2"))
+
+
+def test_a_path_that_is_file_and_directory_is_refused() -> None:
+    with pytest.raises(InputError, match="a file and a directory"):
+        written(file("/a", b"1"), file("/a/b/c", b"2"))
+
+
+def test_a_stream_of_another_size_than_declared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="changed while it was read"):
+        written(Entry(path=ImagePath("/a"), mode=0o644, content=Stream(size=4, pieces=lambda: (b"abc",))))
+
+
+def test_the_bytes_of_a_small_layer_are_pinned() -> None:
+    layer, _ = written(
+        file("/opt/env/bin/tool", b"#!/bin/sh\n", 0o755),
+        Entry(path=ImagePath("/opt/env/empty"), mode=0o644, content=spliced(b"")),
+    )
+    assert str(layer.diff_id) == "sha256:58ece1fb1d243dda4f0d45e1e19ac2baf8ccc4c7bd449ae540d56468fd268047"
+    assert str(layer.blob) == "sha256:05b1f5c7d78781c5e32a445c6dbdd825c3ab89fa48751f97226887a74cb9c3d4"
