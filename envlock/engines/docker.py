@@ -1,0 +1,207 @@
+"""A Docker engine, through its API (also podman's, which speaks the same one on DOCKER_HOST)."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+from docker.models.containers import Container
+from docker.models.images import Image as DockerImage
+from docker.types import DeviceRequest
+from docker.types import Mount as DockerMount
+from docker.utils.socket import frames_iter
+from requests.exceptions import RequestException
+
+from envlock.core.digest import Digest
+from envlock.core.progress import Progress
+from envlock.engines.configuration import ENVIRONMENT_ID_LABEL, parse
+from envlock.engines.engine import ImageFacts, Job
+from envlock.host import streams
+from envlock.host.files import scratch_directory
+from envlock.host.signals import forwarded
+from envlock.oci import archive
+from envlock.oci.layout import Blobs
+from envlock.oci.model import Image
+from envlock.oci.reader import OpenedImage
+from envlock.runtime.errors import InputError, UnreachableError
+
+_ATTACHED = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+_HINT = "is it running, and DOCKER_HOST right? --engine embedded needs none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Docker:
+    """An image in a Docker engine. ``name`` is what the engine knows it by."""
+
+    image: ImageFacts
+    client: docker.DockerClient
+    name: str
+
+    def run(self, job: Job) -> int:
+        """Run ``job``; see :class:`envlock.engines.engine.Engine`."""
+        with _told():
+            container = self.client.containers.create(self.name, list(job.arguments), **_options(job))
+            try:
+                return _attend(container, job, self.client)
+            finally:
+                container.remove(force=True, v=True)
+
+
+def prepare(opened: OpenedImage, progress: Progress) -> Docker:
+    """Return the engine for an image on disk, loaded if the engine does not have it.
+
+    Raises UnreachableError when no engine answers.
+    """
+    facts = ImageFacts(
+        config_digest=opened.image.config_digest,
+        manifest_digest=opened.image.digest,
+        environment_id=parse(opened.image.config, str(opened.image.config_digest)).environment_id,
+    )
+    with _connected() as client:
+        found = _find(client, facts) or _load(client, opened, progress)
+    return Docker(image=facts, client=client, name=str(found.id))
+
+
+def answers() -> bool:
+    """Say whether a Docker engine answers."""
+    try:
+        with _connected() as client:
+            client.close()
+            return True
+    except UnreachableError:
+        return False
+
+
+def load(image: Image, blobs: Blobs, tag: str) -> None:
+    """Load ``image`` into the engine as ``tag``. Raises UnreachableError when no engine answers."""
+    with _connected() as client, closing(client):
+        _send(client, image, blobs, tag)
+
+
+def tagged(tag: str) -> Docker:
+    """Return the engine for an image that it already has. Raises InputError when it has none of this name."""
+    with _connected() as client:
+        try:
+            found = client.images.get(tag)
+        except ImageNotFound as error:
+            raise InputError(
+                "no such image in the Docker engine", where=tag, hint=f"envlock build -t {tag}"
+            ) from error
+    labels = found.labels or {}
+    facts = ImageFacts(
+        config_digest=Digest.parse(str(found.id)),
+        manifest_digest=None,
+        environment_id=labels.get(ENVIRONMENT_ID_LABEL),
+    )
+    return Docker(image=facts, client=client, name=str(found.id))
+
+
+def _find(client: docker.DockerClient, facts: ImageFacts) -> DockerImage | None:
+    """Return the image if the engine has it.
+
+    An image's ID is its config's digest; with the containerd image store it is its manifest's.
+    """
+    wanted = {str(facts.config_digest), str(facts.manifest_digest)}
+    return next((image for image in client.images.list(all=True) if image.id in wanted), None)
+
+
+def _load(client: docker.DockerClient, opened: OpenedImage, progress: Progress) -> DockerImage:
+    """Load the image under a name of its own, by which a later run finds it too."""
+    with progress.task("load the image into Docker", None):
+        return _send(
+            client, opened.image, opened.open_blob, f"envlock-run:{opened.image.config_digest.hex[:12]}"
+        )
+
+
+def _send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> DockerImage:
+    with scratch_directory() as scratch:
+        file = scratch / "image.tar"
+        archive.write(image, blobs, file, tag)
+        with file.open("rb") as stream:
+            client.images.load(stream)
+    return client.images.get(tag)
+
+
+def _options(job: Job) -> dict[str, Any]:
+    """Return the container's settings as the SDK names them."""
+    mounts = [
+        DockerMount(mount.target, str(mount.source.absolute()), type="bind", read_only=mount.read_only)
+        for mount in job.mounts
+    ]
+    return {
+        "mounts": mounts,
+        "environment": dict(job.environment),
+        "user": job.user or f"{os.getuid()}:{os.getgid()}",
+        "network_mode": None if job.network else "none",
+        "shm_size": job.shm_size,
+        "stdin_open": True,
+        "tty": job.tty,
+        "device_requests": [DeviceRequest(count=-1, capabilities=[["gpu"]])] if job.gpus else None,
+    }
+
+
+def _attend(container: Container, job: Job, client: docker.DockerClient) -> int:
+    """Join the container to this process's streams, start it and wait for its end."""
+    connection = client.api.attach_socket(str(container.id), _ATTACHED)
+    # A SocketIO over plain sockets; over SSH and TLS the socket itself.
+    sender = getattr(connection, "_sock", connection)
+    terminal: AbstractContextManager[None] = streams.raw_terminal() if job.tty else nullcontext()
+    signals = _Signals(container)
+    streams.flush()
+    with closing(connection), closing(sender), terminal, forwarded(signals.send):
+        container.start()
+        signals.started()
+        if job.tty:
+            container.resize(*reversed(os.get_terminal_size()))
+        with streams.feeding(sender):
+            pieces: Iterator[tuple[int, bytes]] = frames_iter(connection, job.tty)  # type: ignore[no-untyped-call] # docker-py
+            for stream, piece in pieces:
+                streams.write(piece, stream)
+        return int(container.wait()["StatusCode"])
+
+
+class _Signals:
+    """Signals for a container, kept while it has not started."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._kept: list[int] = []
+
+    def send(self, number: int) -> None:
+        try:
+            self._container.kill(signal=number)
+        except APIError:
+            # Not started yet, or just ended.
+            self._kept.append(number)
+
+    def started(self) -> None:
+        for number in tuple(self._kept):
+            self.send(number)
+
+
+@contextmanager
+def _connected() -> Iterator[docker.DockerClient]:
+    """Yield a client that has answered once; it is closed when the block fails."""
+    with _told(), ExitStack() as failed:
+        client = docker.from_env()
+        failed.callback(client.close)
+        client.ping()
+        yield client
+        failed.pop_all()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn the SDK's errors into one message."""
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        explanation = error.explanation if isinstance(error, APIError) else None
+        raise UnreachableError(
+            "the Docker engine refused" if explanation else "no Docker engine answers",
+            found=str(explanation or error),
+            hint=None if explanation else _HINT,
+        ) from error

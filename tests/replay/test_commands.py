@@ -1,0 +1,236 @@
+"""run, replay, compare and seeds as commands, through the program's own way of ending."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from envlock.cli.main import _status
+from envlock.host.store import Store
+from envlock.runtime import record as records
+from envlock.runtime.manifest import Manifest
+from envlock.runtime.record import FileHash
+from tests.replay.conftest import HOST, record
+
+SEEDED = "mkdir -p out; echo $PYTHONHASHSEED >out/result"
+Command = Callable[..., tuple[int, str, str]]
+OTHER = (FileHash("out/metrics.json", "b" * 64, 10),)
+
+
+@pytest.fixture
+def envlock(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    """Run a command line in an empty directory; returns exit status, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENVLOCK_CACHE", str(store.root))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        status = _status([str(argument) for argument in arguments])
+        return (status, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Write two records, the second with changes."""
+
+    def write(**changes: object) -> tuple[Path, Path]:
+        files = (tmp_path / "first.json", tmp_path / "second.json")
+        for file, made in zip(files, (record(), record(**changes)), strict=True):
+            file.write_bytes(records.to_json(made))
+        return files
+
+    return write
+
+
+def test_run_leaves_standard_output_to_the_job(envlock: Command, image: Path, namespaces: None) -> None:
+    status, out, err = envlock(
+        "run", "--seed", "42", "--image", image, "--", "sh", "-c", "echo hello; exit 4"
+    )
+    assert (status, out) == (4, "hello\n")
+    assert "experiment default, trial 0, seed 42" in err
+    assert "record  out/records/default-0-" in err
+
+
+def test_run_prints_outputs_and_missing_ones(envlock: Command, image: Path, namespaces: None) -> None:
+    manifest = {
+        "envlock": 1,
+        "command": ["sh", "-c", SEEDED],
+        "outputs": [{"path": "none"}, {"path": "out/result"}],
+    }
+    Path("run.json").write_text(json.dumps(manifest))
+    status, _, err = envlock("run", "run.json", "--image", image, "--trial", "3", "--experiment", "other")
+    assert status == 0
+    assert "output  none  missing" in err
+    assert "output  out/result  sha256:" in err
+    assert "trial 3, seed " in err
+
+
+def test_run_as_json_ends_standard_error_with_one_line(
+    envlock: Command, image: Path, namespaces: None
+) -> None:
+    _, out, err = envlock("run", "--seed", "1", "--image", image, "--json", "--", "sh", "-c", SEEDED)
+    summary = json.loads(err.splitlines()[-1])
+    assert out == ""
+    assert summary["exit-status"] == 0
+    assert Path(summary["record"]).is_file()
+    assert [output["path"] for output in summary["outputs"]] == ["/out/result"]
+
+
+def test_run_quietly_says_nothing(envlock: Command, image: Path, namespaces: None) -> None:
+    assert envlock("run", "-q", "--seed", "1", "--image", image, "--", "sh", "-c", ":") == (0, "", "")
+
+
+def test_run_finds_the_image_that_build_left(envlock: Command, image: Path, namespaces: None) -> None:
+    Path(".envlock").mkdir()
+    os.symlink(image, ".envlock/image")
+    assert envlock("run", "--seed", "1", "--", "sh", "-c", "exit 0")[0] == 0
+
+
+def test_run_warns_of_what_may_not_repeat(envlock: Command, image: Path, namespaces: None) -> None:
+    manifest = {"envlock": 1, "command": ["sh", "-c", SEEDED], "env": {"PYTHONHASHSEED": "5"}}
+    Path("run.json").write_text(json.dumps(manifest))
+    _, _, err = envlock("run", "run.json", "--seed", "1", "--image", image)
+    assert "warning PYTHONHASHSEED=5 was kept" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "--", "true"), "there is no image here"),
+        (("run",), "nothing to run"),
+        (("run", "--seed", "-1", "--", "true"), "not a seed: --seed"),
+        (("run", "--experiment", "/x", "--", "true"), "not an experiment's name"),
+        (("run", "--image", "oci-archive:none.tar", "--", "true"), "none.tar"),
+        (("run", "none.yaml"), "cannot read: none.yaml"),
+        (("run", "python", "train.py"), "Put -- before a command"),
+        (("run", "--engine", "other", "--", "true"), "Invalid value"),
+    ],
+)
+def test_the_runs_own_failures_exit_121(envlock: Command, arguments: tuple[str, ...], message: str) -> None:
+    status, out, err = envlock(*arguments)
+    assert (status, out) == (121, "")
+    assert message in err
+
+
+def test_a_run_that_the_entrypoint_refuses_exits_121(envlock: Command, image: Path, namespaces: None) -> None:
+    manifest = {"envlock": 1, "command": ["true"], "inputs": [{"path": "none.csv"}]}
+    Path("run.json").write_text(json.dumps(manifest))
+    status, _, err = envlock("run", "run.json", "--image", image)
+    assert status == 121
+    assert "an input is missing: none.csv" in err
+    assert "no record: the image's entrypoint refused the run" in err
+
+
+def test_replay_says_identical_and_compares(envlock: Command, image: Path, namespaces: None) -> None:
+    envlock("run", "--seed", "42", "--image", image, "--record", "first.json", "--", "sh", "-c", SEEDED)
+    status, out, err = envlock("replay", "first.json", "--image", image)
+    assert (status, out.split()[0]) == (0, "identical")
+    assert "record out/replays/default-0-" in err
+    status, out, _ = envlock("replay", "first.json", "--image", image, "--json", "--out", "again")
+    document = json.loads(out)
+    assert (status, document["verdict"]) == (0, "identical")
+    assert document["record"].startswith("again/records/")
+    status, out, _ = envlock(
+        "replay", "-q", "first.json", "--image", image, "--", "sh", "-c", "echo >out/result"
+    )
+    assert (status, out) == (1, "")
+
+
+def test_replay_takes_variables_again(envlock: Command, image: Path, namespaces: None) -> None:
+    manifest = {"envlock": 1, "command": ["sh", "-c", "echo $A_TOKEN >/out/x"], "env": {"A_TOKEN": "hunter2"}}
+    Path("run.json").write_text(json.dumps(manifest))
+    envlock("run", "run.json", "--seed", "1", "--image", image, "--record", "first.json")
+    assert "hunter2" not in Path("first.json").read_text()
+    assert envlock("replay", "first.json", "--image", image)[0] == 3
+    assert envlock("replay", "first.json", "--image", image, "--env", "A_TOKEN=hunter2")[0] == 0
+    assert envlock("replay", "first.json", "--image", image, "--env", "A_TOKEN")[0] == 2
+
+
+def test_compare_shows_the_verdict_first(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:
+    status, out, _ = envlock("compare", *two())
+    assert status == 0
+    assert out.splitlines()[0] == "identical  1 output, bit for bit"
+
+
+def test_compare_explains_a_difference(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:
+    manifest = Manifest(experiment="exp", seed=43, command=("python", "train.py"))
+    files = two(outputs=OTHER, manifest=manifest, exit_status=1, lock_sha256="d" * 64)
+    status, out, _ = envlock("compare", *files)
+    assert status == 1
+    lines = out.splitlines()
+    assert lines[0] == "different  1 of 1 output and the exit status"
+    assert "why  lock: 111111111111… → dddddddddddd…" in lines
+    assert "why  seed: 42 → 43" in lines
+
+
+def test_compare_says_when_nothing_explains_it(
+    envlock: Command, two: Callable[..., tuple[Path, Path]]
+) -> None:
+    assert "the job itself does not repeat" in envlock("compare", *two(outputs=OTHER))[1]
+
+
+def test_compare_says_although_when_results_are_the_same(
+    envlock: Command, two: Callable[..., tuple[Path, Path]]
+) -> None:
+    files = two(host=HOST.replace(kernel="6.2"), outputs=(*record().outputs, FileHash("x", None, None)))
+    out = envlock("compare", *files)[1]
+    assert "although  kernel: 6.1 → 6.2" in out
+    assert "missing" in out
+
+
+def test_compare_keeps_long_explanations_short(
+    envlock: Command, two: Callable[..., tuple[Path, Path]]
+) -> None:
+    switches = tuple((f"V{number}", "1") for number in range(20))
+    out = envlock("compare", *two(outputs=OTHER, switches=switches))[1]
+    assert "variable V0: - → 1" in out
+    assert "and 8 more: --json lists them all" in out
+
+
+def test_compare_as_json_and_quietly(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:
+    files = two(outputs=OTHER)
+    status, out, _ = envlock("compare", "--json", *files)
+    document = json.loads(out)
+    assert (status, document["verdict"]) == (1, "different")
+    assert document["records"] == list(map(str, files))
+    assert envlock("compare", "-q", *files) == (1, "", "")
+
+
+def test_compare_needs_two_records(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:
+    assert envlock("compare", two()[0])[0] == 2
+
+
+def test_each_column_is_told_by_its_file(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:
+    first, second = two()
+    lines = envlock("compare", first, second)[1].splitlines()
+    assert lines[-2:] == [f"run 1  {first}", f"run 2  {second}"]
+
+
+def test_seeds_are_shown_without_running(envlock: Command) -> None:
+    Path("run.yaml").write_text("envlock: 1\nexperiment: demo\nseed: 1\n")
+    status, out, _ = envlock("seeds", "run.yaml", "--seed", "42")
+    assert status == 0
+    assert "demo/trial/0/numpy" in out
+    document = json.loads(envlock("seeds", "run.yaml", "--seed", "42", "--ranks", "2", "--json")[1])
+    # DESIGN section 4's table.
+    torch = next(row for row in document if row["stream"] == "torch" and "rank/0" in row["path"])
+    assert torch == {
+        "stream": "torch",
+        "bits": 64,
+        "path": "demo/trial/0/torch/rank/0",
+        "seed": "1010300878742557109",
+    }
+
+
+def test_seeds_of_a_manifest_without_one_are_bad_input(envlock: Command) -> None:
+    Path("run.yaml").write_text("envlock: 1\n")
+    status, _, err = envlock("seeds", "run.yaml")
+    assert status == 3
+    assert "no seed" in err
+    assert envlock("seeds", "run.yaml", "--seed", "x")[0] == 2
