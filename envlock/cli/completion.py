@@ -14,7 +14,7 @@ def command(ctx: click.Context, shell: str) -> None:
     bash:  eval "$(envlock completion bash)"       in ~/.bashrc
     zsh:   eval "$(envlock completion zsh)"        in ~/.zshrc
     fish:  envlock completion fish | source        in config.fish
-    """  # noqa: D301
+    """
     completion = get_completion_class(shell)
     if completion is None:  # pragma: no cover - the choices above are click's own
         raise click.UsageError(f"no completion for {shell}")

@@ -13,10 +13,12 @@ from types import FrameType
 from typing import NoReturn
 
 import click
+from click.shell_completion import shell_complete
 
 from envlock import __version__
-from envlock.runtime.errors import EnvlockError
+from envlock.runtime.errors import EnvlockError, UnreachableError, UsageError
 
+_COMPLETE = "_ENVLOCK_COMPLETE"
 # Order of the help page: the order in which a user meets them.
 COMMANDS = {
     "capture": "Read a live environment into a lockfile.",
@@ -67,7 +69,7 @@ def cli() -> None:
       envlock run --seed 42 -- python train.py
       envlock replay out/records/RECORD.json
       envlock compare A.json B.json
-    """  # noqa: D301 - \b is click's mark for a paragraph that is not rewrapped
+    """
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -79,22 +81,46 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _status(argv: Sequence[str] | None) -> int:
     try:
-        result = cli.main(args=argv, prog_name="envlock", standalone_mode=False)
+        result = _invoke(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
-    except EnvlockError as error:
-        click.echo(error.render(), err=True)
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("envlock: interrupted; nothing was left half-written", err=True)
-        return 130
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except BrokenPipeError:
         # The reader (head, less) went away: what it read was right. The flush at exit must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (EnvlockError, click.ClickException, OSError, KeyboardInterrupt, click.Abort) as error:
+        text, status = _explained(error)
+        click.echo(text, err=True)
+        return status
     return result if isinstance(result, int) else 0
+
+
+def _invoke(argv: list[str]) -> object:
+    """Do what click's own ``main`` does, but let every error out: it would exit 1 on a closed pipe."""
+    if instruction := os.environ.get(_COMPLETE):
+        return shell_complete(cli, {}, "envlock", _COMPLETE, instruction)
+    with cli.make_context("envlock", argv) as context:
+        return cli.invoke(context)
+
+
+def _explained(error: BaseException) -> tuple[str, int]:
+    """Return what the user is told of ``error``, in one form for all, and the exit status."""
+    match error:
+        case EnvlockError():
+            return error.render(), error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            return error.format_message(), error.exit_code
+        case click.ClickException():
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            hint = f"{context.command_path} --help" if context else None
+            return UsageError(error.format_message().rstrip("."), hint=hint).render(), error.exit_code
+        case OSError():
+            # What no command expected: a disk that fails, a file that vanished.
+            told = UnreachableError(error.strerror or str(error), where=error.filename)
+            return told.render(), told.exit_code
+        case _:
+            return "envlock: interrupted; nothing was left half-written", 130
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

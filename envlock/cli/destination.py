@@ -1,0 +1,55 @@
+"""Where ``envlock build`` puts an image.
+
+``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE`` or ``docker:TAG``.
+
+The two archive kinds are one file format, which is both (envlock/oci/archive.py).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from envlock.core.progress import Progress
+from envlock.engines import docker
+from envlock.host.store import Store
+from envlock.oci import archive, layout
+from envlock.oci.model import Image
+from envlock.runtime.errors import UsageError
+
+Kind = Literal["oci", "oci-archive", "docker-archive", "docker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A place. ``target`` is a path, or the tag in a Docker engine."""
+
+    kind: Kind
+    target: str
+
+    def __str__(self) -> str:
+        """Return the text that :func:`parse_destination` reads."""
+        return f"{self.kind}:{self.target}"
+
+    def write(self, image: Image, store: Store, tag: str | None, progress: Progress) -> None:
+        """Put ``image`` there, whole or not at all. ``tag`` names it inside a layout or an archive."""
+        with progress.task(f"write {self}", None):
+            match self.kind:
+                case "oci":
+                    layout.write(image, store.path, Path(self.target), tag)
+                case "oci-archive" | "docker-archive":
+                    archive.write(image, store.path, Path(self.target), tag)
+                case "docker":
+                    docker.load(image, store.path, self.target)
+
+
+def parse_destination(text: str) -> Destination:
+    """Read ``KIND:TARGET``. Raises UsageError."""
+    for kind in get_args(Kind):
+        if text.startswith(f"{kind}:") and text != f"{kind}:":
+            return Destination(kind=kind, target=text.removeprefix(f"{kind}:"))
+    raise UsageError(
+        "not a place for an image",
+        where=f"-o {text}",
+        expected="oci:DIR, oci-archive:FILE, docker-archive:FILE or docker:TAG",
+        found=repr(text),
+    )

@@ -1,0 +1,48 @@
+"""Options that several commands share, so that each means the same everywhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
+
+DEFAULT_LOCK = Path("pylock.envlock.toml")
+
+
+def quiet(function: Decorated) -> Decorated:
+    """Add ``--quiet``."""
+    return click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on standard error.")(
+        function
+    )
+
+
+def as_json(function: Decorated) -> Decorated:
+    """Add ``--json``."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."
+    )(function)
+
+
+def network(function: Decorated) -> Decorated:
+    """Add ``--offline`` and ``--ca-bundle``."""
+    function = click.option(
+        "--ca-bundle",
+        type=click.Path(exists=True, dir_okay=False),
+        help="CA certificates for this command's own downloads (default: PIP_CERT, REQUESTS_CA_BUNDLE, "
+        "SSL_CERT_FILE). Never baked into an image.",
+    )(function)
+    return click.option("--offline", is_flag=True, help="Ask no index; use what is on this machine.")(
+        function
+    )
+
+
+def target_python(function: Decorated) -> Decorated:
+    """Add ``--python``."""
+    return click.option(
+        "--python",
+        "python",
+        type=click.Path(path_type=Path),
+        help="The environment's interpreter, or its prefix (default: the active environment).",
+    )(function)

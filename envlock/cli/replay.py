@@ -1,0 +1,88 @@
+"""``envlock replay``: a recorded run again, verified."""
+
+from pathlib import Path
+
+import click
+
+from envlock.cli import execution, options, terminal
+from envlock.cli.compare import print_comparison
+from envlock.replay import code
+from envlock.replay.compare import to_document
+from envlock.replay.reading import read_record
+from envlock.replay.replay import check_fresh, fresh_directory, recorded_manifest, replay
+from envlock.replay.run import Places
+from envlock.runtime.errors import UsageError
+from envlock.runtime.manifest import Manifest
+
+
+@click.command(cls=execution.JobCommand, short_help="Run a recorded job again and compare.")
+@click.argument("record", type=click.Path(dir_okay=False, path_type=Path))
+@execution.options
+@click.option(
+    "--work",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Directory that the job sees as /work (default: the current one).",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="An empty directory for the replay's outputs (default: a new one below out/replays).",
+)
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A variable of the job, such as a token that the record does not hold; may be given more than once.",
+)
+@options.as_json
+@options.quiet
+def command(
+    *,
+    record: Path,
+    image: str | None,
+    engine: str,
+    user: str | None,
+    work: Path,
+    out: Path | None,
+    variables: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run the job of RECORD again, in the same image from the same seed, and compare the results.
+
+    Exit status: 0 identical, 1 different. The first run's outputs and records are left alone. The
+    job's own output goes to standard output.
+
+    \b
+    envlock replay out/records/resnet-0-0123456789ab.json
+    envlock replay RECORD --image oci-archive:exp.tar
+    envlock replay RECORD --env HF_TOKEN="$HF_TOKEN"
+    """
+    first = read_record(record)
+    manifest = _completed(recorded_manifest(first), variables)
+    directory = out or fresh_directory(first, work / "out")
+    check_fresh(directory)
+    choice = execution.Choice(engine=engine, image=image, user=user)
+    places = Places(work=work, out=directory)
+    opened = choice.open(terminal.progress(quiet=quiet))
+    done = replay(first, manifest, opened, places, job=choice.job(), code_commit=code.commit(work))
+    if as_json:
+        found = to_document(done.comparison) | {"record": str(done.ran.file)}
+        terminal.print_json(found)
+    elif not quiet:
+        print_comparison(done.comparison, ("recorded", "replayed"))
+        terminal.err.print(f"[dim]record {done.ran.file}[/]")
+    return 0 if done.comparison.verdict == "identical" else 1
+
+
+def _completed(manifest: Manifest, variables: tuple[str, ...]) -> Manifest:
+    """Return the manifest with the variables and the command that the user gave again."""
+    env = dict(manifest.env)
+    for text in variables:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise UsageError("not a variable", where="--env", expected="NAME=VALUE", found=repr(text))
+        env[name] = value
+    return manifest.replace(env=tuple(sorted(env.items())), command=execution.words() or manifest.command)

@@ -1,0 +1,136 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+import envlock
+from envlock.cli import main
+from envlock.runtime.errors import IntegrityError
+
+
+def _exit(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main.main(arguments)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_every_command_of_the_help_page_can_be_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in main.COMMANDS:
+        assert _exit(name, "--help") == 0
+    assert capsys.readouterr().out.count("Usage: envlock ") == len(main.COMMANDS)
+
+
+def test_help_loads_no_command() -> None:
+    program = (
+        "import sys\n"
+        "from envlock.cli.main import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "sys.exit(any(name in sys.modules for name in ('requests', 'docker', 'rich', 'yaml')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "The main job" in done.stdout
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _exit("--version") == 0
+    assert capsys.readouterr().out == f"envlock {envlock.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nope",), "envlock: No such command 'nope'\nhint: envlock --help\n"),
+        (("build", "--nope"), "hint: envlock build --help\n"),
+        (("completion", "tcsh"), "'tcsh' is not one of"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_form_and_exits_2(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _exit(*arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("envlock: ")
+    assert told in shown.err
+
+
+def test_an_error_exits_with_its_status_and_says_its_hint(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def failing() -> None:
+        raise IntegrityError("wrong bytes", where="a.whl", expected="x", found="y", hint="again")
+
+    monkeypatch.setattr(main, "cli", failing)
+    assert _exit() == 5
+    assert capsys.readouterr().err == "envlock: wrong bytes: a.whl: expected x, found y\nhint: again\n"
+
+
+@pytest.mark.parametrize(("raised", "status"), [(KeyboardInterrupt, 130), (click.Abort, 130)])
+def test_ctrl_c_exits_130(
+    raised: type[BaseException],
+    status: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @click.command()
+    def interrupted() -> None:
+        raise raised
+
+    monkeypatch.setattr(main, "cli", interrupted)
+    assert _exit() == status
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_an_operating_system_error_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def unreadable() -> None:
+        Path("/proc/self/mem").read_bytes()
+
+    monkeypatch.setattr(main, "cli", unreadable)
+    assert _exit() == 4
+    assert capsys.readouterr().err.startswith("envlock: ")
+
+
+def test_a_reader_that_went_away_is_no_error() -> None:
+    argv = [sys.executable, "-m", "envlock", "completion", "bash"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        writer.stdout.close()
+        assert writer.stderr.read() == b""
+    assert writer.returncode == 0
+
+
+def test_sigterm_unwinds_so_that_temporary_files_go(tmp_path: Path) -> None:
+    program = (
+        "import time, click\n"
+        "from pathlib import Path\n"
+        "from envlock.cli import main\n"
+        "from envlock.host.files import atomic_write\n"
+        "@click.command()\n"
+        "def slow():\n"
+        "    with atomic_write(Path('target')):\n"
+        "        print('writing', flush=True)\n"
+        "        time.sleep(60)\n"
+        "main.cli = slow\n"
+        "main.main([])\n"
+    )
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=tmp_path) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"writing\n"
+        begun = time.monotonic()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait() == 143
+    assert time.monotonic() - begun < 10
+    assert list(tmp_path.iterdir()) == []
