@@ -1,0 +1,246 @@
+"""Wheels to layers: cached, spread over processes, never trusting what a file claims to be.
+
+Rules kept here:
+
+* A wheel's bytes are hashed before they are used, and every file in it is checked against RECORD
+  while its layer is written.
+* A layer is remembered under everything that decides its bytes: the formats, the Python that names
+  the library directory, each wheel's SHA-256, and the paths that another wheel owns. A remembered
+  layer counts only while the store still has its blob with the right bytes.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envlock.core.digest import Digest
+from envlock.core.progress import Advance
+from envlock.host.files import file_digest
+from envlock.host.store import Store
+from envlock.image.install import FORMAT as INSTALL_FORMAT
+from envlock.image.install import InstalledFile, install, site_packages
+from envlock.image.ownership import InstalledPaths, left_out
+from envlock.image.plan import ImageFile, WheelGroup
+from envlock.image.record import Verifier
+from envlock.image.wheel import WheelReader, open_wheel, read_contents
+from envlock.image.workers import run
+from envlock.lock.model import Package
+from envlock.oci.layer import FORMAT as LAYER_FORMAT
+from envlock.oci.layer import Content, Directory, Entry, Splice, Stream, write_layer
+from envlock.oci.model import Layer
+from envlock.runtime.errors import InputError, IntegrityError
+
+_INDEX_FACT = "wheel-paths"
+_LAYER_FACT = "wheel-layer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WheelTask:
+    """A wheel to read. ``verified``: its SHA-256 was already checked in this build."""
+
+    package: Package
+    path: Path
+    minor: str
+    verified: bool = False
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GroupTask:
+    """A layer to write."""
+
+    key: str
+    wheels: tuple[_WheelTask, ...]
+    store: Store
+    comment: str
+
+
+def build_wheel_layers(
+    groups: Sequence[WheelGroup], wheels: Mapping[str, Path], *, minor: str, store: Store, advance: Advance
+) -> tuple[Layer, ...]:
+    """Return the layer of each group, in order; their blobs lie in ``store``.
+
+    ``wheels`` maps each package's name to its wheel; ``minor`` is Python's (``3.11``); ``advance`` is
+    told the bytes of wheel that are done. Raises InputError for a malformed wheel or one path claimed
+    with different contents, IntegrityError for wrong hashes.
+    """
+    tasks = {
+        package.name: _WheelTask(package=package, path=_wheel(wheels, package), minor=minor)
+        for group in groups
+        for package in group.packages
+    }
+    indexed, fresh = _indexed(tuple(tasks.values()), store)
+    without = left_out(indexed)
+    planned = tuple(
+        _group_task(
+            group,
+            tuple(
+                replace(
+                    tasks[package.name],
+                    verified=package.name in fresh,
+                    without=without.get(package.name, ()),
+                )
+                for package in group.packages
+            ),
+            store,
+        )
+        for group in groups
+    )
+    return _layers(planned, store, advance)
+
+
+def build_file_layer(files: Iterable[ImageFile], comment: str, store: Store) -> Layer:
+    """Write the files that envlock makes as one layer into ``store``."""
+    entries = [
+        Entry(path=file.path, mode=file.mode, content=Directory() if file.data is None else file.data)
+        for file in files
+    ]
+    with store.writing() as sink:
+        return write_layer(entries, sink, comment=comment)
+
+
+def _wheel(wheels: Mapping[str, Path], package: Package) -> Path:
+    found = wheels.get(package.name)
+    if found is None:
+        raise InputError("wheel not given", where=package.wheel.name)
+    return found
+
+
+def _indexed(tasks: tuple[_WheelTask, ...], store: Store) -> tuple[list[InstalledPaths], set[str]]:
+    """Return what each wheel installs, and the names of those that were read (and verified) just now."""
+    known: dict[str, Mapping[str, str]] = {}
+    for task in tasks:
+        fact = store.fact(_INDEX_FACT, _index_key(task))
+        if fact is not None:
+            known[task.package.name] = {path: str(value) for path, value in fact.items()}
+    missing = [task for task in tasks if task.package.name not in known]
+    for task, files in run(_index, missing, [task.package.wheel.size for task in missing]):
+        store.remember(_INDEX_FACT, _index_key(task), files)
+        known[task.package.name] = files
+    paths = [
+        InstalledPaths(package=task.package.name, files=known[task.package.name], modified=_modified(task))
+        for task in tasks
+    ]
+    return paths, {task.package.name for task in missing}
+
+
+def _modified(task: _WheelTask) -> tuple[str, ...]:
+    site = site_packages(task.minor).text
+    return tuple(f"{site}/{path}" for path in task.package.modified)
+
+
+def _index_key(task: _WheelTask) -> str:
+    # The file name decides whether the wheel is accepted at all, so it is part of what is known.
+    return json.dumps([INSTALL_FORMAT, task.minor, task.package.wheel.name, task.package.wheel.sha256.hex])
+
+
+def _index(task: _WheelTask) -> dict[str, str]:
+    """Return the hash and mode of each path that the wheel installs. Runs in a worker."""
+    _verify(task)
+    with open_wheel(task.path, task.package.wheel.name) as reader:
+        return {file.path.text: f"{file.recorded} {file.mode:o}" for file in _installed(reader, task)}
+
+
+def _installed(reader: WheelReader, task: _WheelTask) -> tuple[InstalledFile, ...]:
+    return install(read_contents(reader), minor=task.minor)
+
+
+def _verify(task: _WheelTask) -> None:
+    try:
+        found = file_digest(task.path)
+    except OSError as error:
+        raise InputError("cannot read a wheel", where=task.package.wheel.name, found=str(error)) from error
+    if found != task.package.wheel.sha256:
+        raise IntegrityError(
+            f"the wheel of {task.package.name} {task.package.version} is not the locked one",
+            where=task.package.wheel.name,
+            expected=str(task.package.wheel.sha256),
+            found=str(found),
+        )
+
+
+def _group_task(group: WheelGroup, wheels: tuple[_WheelTask, ...], store: Store) -> _GroupTask:
+    minor = wheels[0].minor
+    contents = [[one.package.wheel.name, one.package.wheel.sha256.hex, one.without] for one in wheels]
+    key = json.dumps([LAYER_FORMAT, INSTALL_FORMAT, minor, contents])
+    return _GroupTask(key=key, wheels=wheels, store=store, comment=group.comment)
+
+
+def _layers(tasks: tuple[_GroupTask, ...], store: Store, advance: Advance) -> tuple[Layer, ...]:
+    """Return a layer for each task: remembered and still there with the right bytes, or built."""
+    with ThreadPoolExecutor() as threads:  # hashing releases the interpreter's lock
+        found = dict(zip((task.key for task in tasks), threads.map(_remembered, tasks), strict=True))
+    missing = [task for task in tasks if found[task.key] is None]
+    advance(sum(map(_size, tasks)) - sum(map(_size, missing)))
+    for task, made in run(_build, missing, [_size(task) for task in missing]):
+        value = {"diff_id": str(made.diff_id), "blob": str(made.blob), "size": made.size}
+        store.remember(_LAYER_FACT, task.key, value)
+        found[task.key] = made
+        advance(_size(task))
+    return tuple(layer for task in tasks if (layer := found[task.key]) is not None)
+
+
+def _size(task: _GroupTask) -> int:
+    return sum(one.package.wheel.size for one in task.wheels)
+
+
+def _remembered(task: _GroupTask) -> Layer | None:
+    fact = task.store.fact(_LAYER_FACT, task.key)
+    try:
+        layer = None if fact is None else _layer(fact, task.comment)
+    except (KeyError, TypeError, ValueError, InputError):  # a fact that somebody damaged is no fact
+        return None
+    return layer if layer is not None and task.store.find(layer.blob) is not None else None
+
+
+def _layer(fact: Mapping[str, object], comment: str) -> Layer:
+    return Layer(
+        diff_id=Digest.parse(str(fact["diff_id"])),
+        blob=Digest.parse(str(fact["blob"])),
+        size=int(str(fact["size"])),
+        comment=comment,
+    )
+
+
+def _build(task: _GroupTask) -> Layer:
+    """Write one layer. Runs in a worker."""
+    verifier = Verifier()
+    with ExitStack() as stack:
+        entries: list[Entry] = []
+        for wheel in task.wheels:
+            if not wheel.verified:
+                _verify(wheel)
+            reader = stack.enter_context(open_wheel(wheel.path, wheel.package.wheel.name))
+            entries.extend(_entries(reader, wheel, verifier))
+        # Inside the store's block, so that a layer with a wrong file never gets a name.
+        with task.store.writing() as sink:
+            layer = write_layer(entries, sink, comment=task.comment)
+            verifier.finish()
+    return layer
+
+
+def _entries(reader: WheelReader, wheel: _WheelTask, verifier: Verifier) -> Iterator[Entry]:
+    without = frozenset(wheel.without)
+    for file in _installed(reader, wheel):
+        if file.path.text not in without:
+            yield Entry(path=file.path, mode=file.mode, content=_content(reader, file, verifier))
+
+
+def _content(reader: WheelReader, file: InstalledFile, verifier: Verifier) -> Content:
+    if isinstance(file.source, bytes):
+        return file.source
+    name = file.source
+    observe = verifier.watch(reader.where(name), file.recorded)
+    stream = reader.deflated(name)
+    if stream is None:
+        return Stream(size=file.size, pieces=lambda: _observed(reader.pieces(name), observe))
+    return Splice(stream=stream, observe=observe)
+
+
+def _observed(pieces: Iterator[bytes], observe: Callable[[bytes], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        observe(piece)
+        yield piece

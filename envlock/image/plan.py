@@ -1,0 +1,287 @@
+"""What an image will be, decided from the lock and the options alone: pure, without I/O.
+
+Rules kept here (DESIGN.md section 6):
+
+* A big wheel gets a layer of its own; small ones share a fixed number of layers, by the hash of
+  their name, so that one changed package touches one layer. Only the lock's sizes decide.
+* Layers go from large and stable to small and changing: base, big wheels by size class, small
+  wheels, envlock's runtime, the lock. No more than 60 with the base's.
+* The config holds nothing that depends on where or when the image is built.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Final, Literal
+
+from envlock.core import canonical
+from envlock.core.digest import Digest
+from envlock.image.facts import image_json
+from envlock.image.install import FORMAT as INSTALL_FORMAT
+from envlock.image.install import site_packages
+from envlock.lock.identity import environment_id
+from envlock.lock.model import Lock, Package
+from envlock.oci.layer import FORMAT as LAYER_FORMAT
+from envlock.oci.model import MEDIA_CONFIG, MEDIA_MANIFEST, Image, Layer
+from envlock.oci.path import ImagePath
+from envlock.runtime.determinism import image_environment
+from envlock.runtime.errors import InputError
+
+MAX_LAYERS: Final = 60
+DEFAULT_CREATED: Final = 315_532_800
+"""1980-01-01T00:00:00Z."""
+FORMAT: Final = f"{LAYER_FORMAT}.{INSTALL_FORMAT}"
+"""The label ``dev.envlock.format``: which bytes the same lock turns into."""
+
+_BIG: Final = 4 << 20
+_SHARED_LAYERS: Final = 8
+_OWN_LAYERS: Final = 2
+_USER: Final = 65532
+_ENTRYPOINT: Final = "/opt/envlock/bin/envlock-run"
+_SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+Isa = Literal["portable", "native"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """What the user may choose. ``created`` in seconds since 1970; ``threads`` None: the lock's."""
+
+    created: int = DEFAULT_CREATED
+    threads: int | None = None
+    isa: Isa = "portable"
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFile:
+    """A file that envlock makes; ``data`` None is a directory."""
+
+    path: ImagePath
+    mode: int
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeFiles:
+    """What travels in every image that this envlock builds, and its digest."""
+
+    files: tuple[ImageFile, ...]
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelGroup:
+    """The packages of one layer, sorted by name."""
+
+    packages: tuple[Package, ...]
+
+    @property
+    def size(self) -> int:
+        """The wheels' bytes, as the lock has them."""
+        return sum(package.wheel.size for package in self.packages)
+
+    @property
+    def comment(self) -> str:
+        """The layer's history entry."""
+        return ", ".join(f"{package.name} {package.version}" for package in self.packages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLayer:
+    """A layer of files that envlock makes."""
+
+    comment: str
+    files: tuple[ImageFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePlan:
+    """An image before its layers are built. Layers: ``base``, then ``groups``, then ``own``."""
+
+    base: tuple[Layer, ...]
+    groups: tuple[WheelGroup, ...]
+    own: tuple[FileLayer, ...]
+    architecture: str
+    created: int
+    environment: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+
+
+def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: RuntimeFiles) -> ImagePlan:
+    """Decide layers, labels and config. Raises InputError when the base leaves no room for layers."""
+    base = tuple(
+        Layer(
+            diff_id=layer.diff_id,
+            blob=layer.blob,
+            size=layer.size,
+            media_type=layer.media_type,
+            comment=layer.comment,
+        )
+        for layer in lock.base.layers
+    )
+    identity = environment_id(lock)
+    variables = _determinism(lock, options)
+    facts = image_json(
+        lock,
+        environment_id=identity,
+        lock_sha256=Digest.of(lock_bytes),
+        runtime=runtime.digest,
+        variables=variables,
+    )
+    labels = {
+        **_standard_labels(lock, options.created),
+        "dev.envlock.environment-id": str(identity),
+        "dev.envlock.format": FORMAT,
+        "dev.envlock.lock-sha256": Digest.of(lock_bytes).hex,
+        "dev.envlock.runtime": str(runtime.digest),
+        **dict(options.labels),
+    }
+    return ImagePlan(
+        base=base,
+        groups=_groups(lock.packages, MAX_LAYERS - _OWN_LAYERS - len(base)),
+        own=(_runtime_layer(lock, runtime), _lock_layer(lock_bytes, facts)),
+        architecture=lock.platform.partition("/")[2],
+        created=options.created,
+        environment=_environment(lock, variables),
+        labels=tuple(sorted(labels.items())),
+    )
+
+
+def finish(planned: ImagePlan, built: tuple[Layer, ...]) -> Image:
+    """Return the image of the plan. ``built``: its groups' and its own layers, in order."""
+    layers = planned.base + built
+    created = _rfc3339(planned.created)
+    config = canonical.dumps(
+        {
+            "architecture": planned.architecture,
+            "config": {
+                "Entrypoint": [_ENTRYPOINT],
+                "Env": [f"{name}={value}" for name, value in planned.environment],
+                "Labels": dict(planned.labels),
+                "User": f"{_USER}:{_USER}",
+                "WorkingDir": "/work",
+            },
+            "created": created,
+            "history": [
+                {"comment": layer.comment, "created": created, "created_by": "envlock"} for layer in layers
+            ],
+            "os": "linux",
+            "rootfs": {"diff_ids": [str(layer.diff_id) for layer in layers], "type": "layers"},
+        }
+    )
+    manifest = canonical.dumps(
+        {
+            "config": {"digest": str(Digest.of(config)), "mediaType": MEDIA_CONFIG, "size": len(config)},
+            "layers": [
+                {"digest": str(layer.blob), "mediaType": layer.media_type, "size": layer.size}
+                for layer in layers
+            ],
+            "mediaType": MEDIA_MANIFEST,
+            "schemaVersion": 2,
+        }
+    )
+    return Image(manifest=manifest, config=config, layers=layers)
+
+
+def _groups(packages: tuple[Package, ...], room: int) -> tuple[WheelGroup, ...]:
+    """Return the wheels' layers, bottom first, at most ``room``."""
+    if room <= _SHARED_LAYERS:
+        raise InputError(
+            "too many layers in the base",
+            expected=f"at most {MAX_LAYERS - _OWN_LAYERS - _SHARED_LAYERS - 1}",
+            found=f"{MAX_LAYERS - _OWN_LAYERS - room}",
+        )
+    big = sorted((one for one in packages if one.wheel.size >= _BIG), key=_by_size_class)
+    alone = big[: room - _SHARED_LAYERS]
+    names = {one.name for one in alone}
+    shared: dict[int, list[Package]] = {}
+    for package in sorted(packages, key=lambda one: one.name):
+        if package.name not in names:
+            shared.setdefault(_share(package.name), []).append(package)
+    return tuple(WheelGroup(packages=(one,)) for one in alone) + tuple(
+        WheelGroup(packages=tuple(shared[number])) for number in sorted(shared)
+    )
+
+
+def _by_size_class(package: Package) -> tuple[int, str]:
+    """Order by powers of two, so that a new version of about the same size keeps its place."""
+    return -package.wheel.size.bit_length(), package.name
+
+
+def _share(name: str) -> int:
+    return hashlib.sha256(name.encode()).digest()[0] % _SHARED_LAYERS
+
+
+def _determinism(lock: Lock, options: BuildOptions) -> Mapping[str, str]:
+    return image_environment(
+        threads=options.threads or _captured_threads(lock) or lock.cpu.cores,
+        isa=options.isa,
+        packages={package.name: package.version for package in lock.packages},
+        machine=lock.os.machine,
+    )
+
+
+def _captured_threads(lock: Lock) -> int:
+    """Return OMP_NUM_THREADS at capture, 0 when it was unset or a list for nested teams."""
+    text = dict(lock.cpu.threads).get("OMP_NUM_THREADS", "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _environment(lock: Lock, variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    prefix = "" if lock.python.prefix == "/usr" else f"{lock.python.prefix}/bin:"
+    fixed = {
+        "PATH": f"/opt/env/bin:{prefix}{_SYSTEM_PATH}",
+        "HOME": "/tmp",  # noqa: S108 # the image's contract: a home that any user may write to
+        "USER": "envlock",
+        "LOGNAME": "envlock",
+        "LANG": "C.UTF-8",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+    }
+    return tuple(fixed.items()) + tuple(sorted((k, v) for k, v in variables.items() if k not in fixed))
+
+
+def _standard_labels(lock: Lock, created: int) -> dict[str, str]:
+    """Return the annotations of OCI image-spec 1.1 (annotations.md) that the lock can answer."""
+    labels = {
+        "org.opencontainers.image.created": _rfc3339(created),
+        "org.opencontainers.image.title": "envlock environment",
+        "org.opencontainers.image.description": (
+            f"Python {lock.python.version} with {len(lock.packages)} packages, locked by envlock"
+        ),
+    }
+    if lock.project is not None and lock.project.commit and not lock.project.dirty:
+        labels["org.opencontainers.image.revision"] = lock.project.commit
+    if lock.base.reference:
+        labels["org.opencontainers.image.base.name"] = lock.base.reference
+    return labels
+
+
+def _rfc3339(seconds: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _runtime_layer(lock: Lock, runtime: RuntimeFiles) -> FileLayer:
+    """Return the layer that only a new envlock or a new interpreter changes."""
+    home = f"{lock.python.prefix}/bin"
+    configuration = f"home = {home}\ninclude-system-site-packages = false\nversion = {lock.python.version}\n"
+    hook = "/opt/envlock/runtime\nimport envlock.runtime.startup\n"
+    made = (
+        ImageFile(path=ImagePath("/opt/env/pyvenv.cfg"), mode=0o644, data=configuration.encode()),
+        ImageFile(path=site_packages(lock.python.minor) / "envlock.pth", mode=0o644, data=hook.encode()),
+    )
+    return FileLayer(comment="envlock runtime", files=runtime.files + made)
+
+
+def _lock_layer(lock_bytes: bytes, facts: Mapping[str, object]) -> FileLayer:
+    text = json.dumps(facts, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return FileLayer(
+        comment="lock",
+        files=(
+            ImageFile(path=ImagePath("/opt/envlock/pylock.envlock.toml"), mode=0o644, data=lock_bytes),
+            ImageFile(path=ImagePath("/opt/envlock/image.json"), mode=0o644, data=text.encode()),
+        ),
+    )

@@ -1,0 +1,269 @@
+"""Reading a zip's directory without trusting it.
+
+Source of the format: PKWARE APPNOTE 6.3.10. Rules kept here:
+
+* One end record, at the very end; the central directory stands directly before it (before the zip64
+  records where there are any). One disk.
+* Each central entry agrees with its local header in name, flags, method, CRC-32 and sizes; where the
+  local header leaves them to a data descriptor (flag bit 3), the descriptor agrees. No two members
+  overlap.
+* Methods 0 (stored) and 8 (deflate) only; nothing encrypted or patched. No member declares more
+  than deflate can hold, and the whole no more than 250 times the archive (or 1 GiB).
+* Names are relative, normalised, free of control characters and backslashes; none twice, none both
+  file and directory. Regular files and directories only.
+
+What breaks a rule raises InputError that names the archive and the entry.
+"""
+
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from envlock.image.zip_end import ReadAt, end_record, exactly, refuse
+from envlock.oci.path import ImagePath
+from envlock.runtime.errors import InputError
+
+STORED: Final = 0
+DEFLATED: Final = 8
+
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s5H3L2H")
+
+_BIT_DESCRIPTOR = 1 << 3
+_BIT_UTF8 = 1 << 11
+_BITS_REFUSED = 1 << 0 | 1 << 5 | 1 << 6 | 1 << 13  # encrypted, patched, strongly encrypted, masked
+_BITS_COMPRESSION = 0b110  # how hard the compressor tried: means nothing to a reader
+
+_MAX_16, _MAX_32 = 0xFFFF, 0xFFFFFFFF
+_EXTRA_ZIP64, _EXTRA_UNICODE_PATH = 0x0001, 0x7075
+# Deflate's best is 1032 to 1 (RFC 1951: 258 bytes from 2 bits).
+_MEMBER_RATIO, _ARCHIVE_RATIO, _ALWAYS_FINE = 1032, 250, 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file in the archive: its raw data are ``compressed_size`` bytes at ``offset``."""
+
+    name: str
+    method: int
+    crc: int
+    compressed_size: int
+    size: int
+    offset: int
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Central:
+    """A central directory entry as it stands."""
+
+    raw_name: bytes
+    name: str
+    flags: int
+    method: int
+    crc: int
+    compressed_size: int
+    size: int
+    mode: int
+    header: int
+
+
+def read_members(read: ReadAt, size: int, where: str) -> tuple[Member, ...]:
+    """Return the archive's files in the order of its directory. ``size`` is the archive's, in bytes.
+
+    ``where`` names the archive in errors. Directory entries are checked and left out.
+    """
+    start, length, count = end_record(read, size, where)
+    directory = exactly(read, start, length, where)
+    entries = tuple(_central_entries(directory, count, where))
+    _check_names(entries, where)
+    _check_ratio(entries, size, where)
+    members = [_member(read, entry, start, where) for entry in entries]
+    _check_overlap(entries, members, where)
+    return tuple(member for member in members if not member.name.endswith("/"))
+
+
+def _central_entries(directory: bytes, count: int, where: str) -> Iterator[_Central]:
+    position = seen = 0
+    while position < len(directory):
+        if position + _CENTRAL.size > len(directory) or directory[position : position + 4] != b"PK\x01\x02":
+            refuse(where, "a central directory entry", f"something else at byte {position} of it")
+        entry, position = _central_entry(directory, position, where)
+        seen += 1
+        yield entry
+    if seen != count:
+        refuse(where, f"{count} entries", f"{seen}")
+
+
+def _central_entry(directory: bytes, position: int, where: str) -> tuple[_Central, int]:
+    fields = _CENTRAL.unpack_from(directory, position)
+    _, _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = fields[:12]
+    comment_length, disk, _, attributes, header = fields[12:]
+    position += _CENTRAL.size
+    raw_name = directory[position : position + name_length]
+    position += name_length
+    extra = directory[position : position + extra_length]
+    position += extra_length + comment_length
+    if position > len(directory):
+        refuse(where, "a whole central directory entry", "one that runs over its end")
+    name = _decoded(raw_name, flags, where)
+    there = f"{where}: {name}"
+    if _MAX_32 in (compressed, size, header) or extra:
+        size, compressed, header = _zip64_sizes(extra, size, compressed, header, there)
+    if disk not in (0, _MAX_16):
+        refuse(there, "an archive in one part", f"disk {disk}")
+    entry = _Central(
+        raw_name=raw_name,
+        name=name,
+        flags=flags,
+        method=method,
+        crc=crc,
+        compressed_size=compressed,
+        size=size,
+        mode=attributes >> 16,
+        header=header,
+    )
+    _check_entry(entry, there)
+    return entry, position
+
+
+def _decoded(raw: bytes, flags: int, where: str) -> str:
+    try:
+        # APPNOTE appendix D: without bit 11 a name is IBM code page 437.
+        return raw.decode("utf-8" if flags & _BIT_UTF8 else "cp437")
+    except UnicodeDecodeError:
+        refuse(where, "names in UTF-8", repr(raw))
+
+
+def _zip64_sizes(extra: bytes, size: int, compressed: int, header: int, there: str) -> tuple[int, int, int]:
+    """Return size, compressed size and header offset with the zip64 extra field (4.5.3) applied."""
+    fields = dict(_extra_fields(extra, there))
+    if _EXTRA_UNICODE_PATH in fields:
+        refuse(there, "one name", "a second one in a Unicode path extra field")
+    wanted = [size, compressed, header]
+    data = fields.get(_EXTRA_ZIP64, b"")
+    position = 0
+    for index, value in enumerate(wanted):
+        if value == _MAX_32:
+            if position + 8 > len(data):
+                refuse(there, "a zip64 field for each size that needs one", f"{len(data)} bytes")
+            (wanted[index],) = struct.unpack_from("<Q", data, position)
+            position += 8
+    return wanted[0], wanted[1], wanted[2]
+
+
+def _extra_fields(extra: bytes, there: str) -> Iterator[tuple[int, bytes]]:
+    position = 0
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<2H", extra, position)
+        position += 4
+        if position + length > len(extra):
+            refuse(there, "whole extra fields", "one that runs over their end")
+        yield kind, extra[position : position + length]
+        position += length
+
+
+def _check_entry(entry: _Central, there: str) -> None:
+    if entry.flags & _BITS_REFUSED:
+        refuse(there, "no encryption and no patch data", f"flags {entry.flags:#06x}")
+    if entry.method not in (STORED, DEFLATED):
+        refuse(there, "method 0 (stored) or 8 (deflate)", f"method {entry.method}")
+    if entry.method == STORED and entry.size != entry.compressed_size:
+        refuse(there, f"{entry.size} stored bytes", f"{entry.compressed_size}")
+    directory = entry.name.endswith("/")
+    allowed = (0, stat.S_IFDIR) if directory else (0, stat.S_IFREG)
+    if stat.S_IFMT(entry.mode) not in allowed:
+        refuse(there, "a regular file or directory", f"a link or special file (mode {entry.mode:o})")
+    if directory and entry.size:
+        refuse(there, "an empty directory entry", f"{entry.size} bytes")
+
+
+def _check_names(entries: tuple[_Central, ...], where: str) -> None:
+    files: set[str] = set()
+    for entry in entries:
+        name = entry.name.removesuffix("/")
+        try:
+            ImagePath("/" + name)
+        except InputError:
+            refuse(f"{where}: {entry.name!r}", "a relative name without '..'", "one that could escape")
+        if entry.name in files:
+            refuse(f"{where}: {entry.name}", "one entry a name", "two")
+        files.add(entry.name)
+    parents = {parent for name in files for parent in _parents(name)}
+    for name in sorted(files & parents):
+        refuse(f"{where}: {name}", "a file or a directory", "both")
+
+
+def _parents(name: str) -> Iterator[str]:
+    """Yield the directories above ``name``, without their slash."""
+    cut = name.removesuffix("/").rfind("/")
+    while cut > 0:
+        yield name[:cut]
+        cut = name.rfind("/", 0, cut)
+
+
+def _check_ratio(entries: tuple[_Central, ...], archive: int, where: str) -> None:
+    for entry in entries:
+        if entry.size > _MEMBER_RATIO * entry.compressed_size:
+            found = f"{entry.size} bytes from {entry.compressed_size}"
+            refuse(f"{where}: {entry.name}", "a size that deflate can hold", found)
+    total = sum(entry.size for entry in entries)
+    if total > max(_ALWAYS_FINE, _ARCHIVE_RATIO * archive):
+        refuse(where, f"at most {_ARCHIVE_RATIO} times its {archive} bytes", f"{total} bytes inflated")
+
+
+def _member(read: ReadAt, entry: _Central, directory_start: int, where: str) -> Member:
+    """Compare ``entry`` with its local header and return the member."""
+    there = f"{where}: {entry.name}"
+    expected = len(entry.raw_name)
+    head = exactly(read, entry.header, _LOCAL.size + expected, there)
+    signature, _, flags, method, _, _, *values, name_length, extra_length = _LOCAL.unpack_from(head)
+    if signature != b"PK\x03\x04" or name_length != expected or head[_LOCAL.size :] != entry.raw_name:
+        refuse(there, "a local header of the same name", "another")
+    if (flags ^ entry.flags) & ~_BITS_COMPRESSION or method != entry.method:
+        refuse(there, "the same flags and method in the local header", "others")
+    offset = entry.header + _LOCAL.size + name_length + extra_length
+    if offset + entry.compressed_size > directory_start:
+        refuse(there, "data before the central directory", "data that runs into it")
+    crc, compressed, size = values
+    if _MAX_32 in (compressed, size):
+        extra = exactly(read, offset - extra_length, extra_length, there)
+        size, compressed, _ = _zip64_sizes(extra, size, compressed, 0, there)
+    declared = (entry.crc, entry.compressed_size, entry.size)
+    deferred = flags & _BIT_DESCRIPTOR and (crc, compressed, size) == (0, 0, 0)
+    if not deferred and (crc, compressed, size) != declared:
+        refuse(there, "the same CRC-32 and sizes in the local header", "others")
+    if flags & _BIT_DESCRIPTOR:
+        _check_descriptor(read, offset + entry.compressed_size, declared, there)
+    return Member(
+        name=entry.name,
+        method=entry.method,
+        crc=entry.crc,
+        compressed_size=entry.compressed_size,
+        size=entry.size,
+        offset=offset,
+        executable=bool(entry.mode & 0o111),
+    )
+
+
+def _check_descriptor(read: ReadAt, offset: int, declared: tuple[int, int, int], there: str) -> None:
+    """Accept the four forms that writers use: with or without signature, sizes of 4 or 8 bytes."""
+    found = read(offset, 24)
+    for form in ("<L2Q", "<L2L"):
+        try:
+            plain = struct.pack(form, *declared)
+        except struct.error:  # a size that 4 bytes can't hold
+            continue
+        if found.startswith((plain, b"PK\x07\x08" + plain)):
+            return
+    refuse(there, "a data descriptor that agrees with the directory", found.hex())
+
+
+def _check_overlap(entries: tuple[_Central, ...], members: list[Member], where: str) -> None:
+    end = 0
+    for entry, member in sorted(zip(entries, members, strict=True), key=lambda pair: pair[0].header):
+        if entry.header < end:
+            refuse(f"{where}: {entry.name}", "data of its own", "data shared with another entry")
+        end = member.offset + member.compressed_size
