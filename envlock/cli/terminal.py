@@ -25,7 +25,10 @@ from rich.text import Text
 
 from envlock.core.progress import Advance, Progress, Silent
 
-out = Console(highlight=False, soft_wrap=True)
+# A pipe or a file has no width: tables are never cut there.
+_UNBOUNDED = 1_000
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNBOUNDED)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -39,6 +39,17 @@ def session(environ: Mapping[str, str], ca_bundle: str | None = None) -> request
     return made
 
 
+def reason(error: requests.RequestException) -> tuple[str, str | None]:
+    """Return what went wrong, without credentials, and a hint where it is the CA's fault."""
+    text = redacted(str(error))
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return (
+            "a certificate that no known CA has signed",
+            "behind a corporate proxy, name its CA certificates with --ca-bundle or PIP_CERT",
+        )
+    return text, None
+
+
 def download(
     client: requests.Session, url: str, sink: HashingWriter, progress: Callable[[int], None]
 ) -> None:
@@ -53,4 +64,5 @@ def download(
                 sink.write(piece)
                 progress(len(piece))
     except requests.RequestException as error:
-        raise UnreachableError("download failed", where=redacted(url), found=redacted(str(error))) from error
+        found, hint = reason(error)
+        raise UnreachableError("download failed", where=redacted(url), found=found, hint=hint) from error

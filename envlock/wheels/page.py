@@ -14,7 +14,7 @@ from pypi_simple import (
     parse_links_stream,
 )
 
-from envlock.host.http import TIMEOUT, redacted
+from envlock.host.http import TIMEOUT, reason, redacted
 from envlock.runtime.errors import UnreachableError
 from envlock.wheels.configuration import Index, without_credentials
 from envlock.wheels.match import IndexFile
@@ -38,7 +38,7 @@ def wheels(client: requests.Session, index: Index, project: str, version: str) -
         answer.raise_for_status()
         return tuple(_files(answer, version)) or tuple(_files(answer, ""))
     except requests.RequestException as error:
-        raise _unreachable(index, url, redacted(str(error))) from error
+        raise _unreachable(index, url, *reason(error)) from error
     except (UnsupportedRepoVersionError, ValueError) as error:
         raise _unreachable(index, url, f"no project page ({type(error).__name__})") from error
 
@@ -77,10 +77,11 @@ def _is_html(answer: requests.Response, head: bytes) -> bool:
     return "html" in answer.headers.get("Content-Type", "") or b"<html" in head.lower()
 
 
-def _unreachable(index: Index, url: str, found: str) -> UnreachableError:
+def _unreachable(index: Index, url: str, found: str, hint: str | None = None) -> UnreachableError:
     return UnreachableError(
         f"the index {index.name} did not answer",
         where=redacted(url),
         found=found,
-        hint="try again, or use --offline: wheels that no index confirms are rebuilt from installed files",
+        hint=hint
+        or "try again, or use --offline: wheels that no index confirms are rebuilt from installed files",
     )

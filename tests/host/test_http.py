@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from envlock.core.digest import Digest
 from envlock.host import http as envlock_http
@@ -77,3 +78,14 @@ def test_the_ca_bundle_is_the_option_then_the_usual_variables() -> None:
     assert envlock_http.session(environ).verify == "/pip"
     assert envlock_http.session({"SSL_CERT_FILE": "/ssl"}).verify == "/ssl"
     assert envlock_http.session({}).verify is True
+
+
+def test_a_certificate_that_is_not_known_is_told_with_the_way_out() -> None:
+    told = envlock_http.reason(
+        requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    )
+    assert "--ca-bundle" in str(told[1])
+    assert envlock_http.reason(requests.exceptions.SSLError("http://u:p@h/ broke")) == (
+        "http://h/ broke",
+        None,
+    )
