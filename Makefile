@@ -1,0 +1,42 @@
+# envlock: what a developer types. Every target works on a fresh clone; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench pins clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests run in as many processes as there are cores; files stay whole, so that their fixtures are made once.
+WORKERS ?= $(shell nproc)
+TESTS ?=
+# With CI=true the run must reach the branch coverage that pyproject.toml demands.
+COVERAGE := $(if $(filter true,$(CI)),--cov --cov-report=term-missing:skip-covered)
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(VENV)/.ready: .ci/environment .ci/requirements.txt pyproject.toml
+	@sh .ci/environment $(VENV)
+
+demo: $(VENV)/.ready  ## the whole job on a small environment: capture, build, run, compare (under .demo/)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh templates/demo/demo.sh .demo
+
+test: $(VENV)/.ready  ## all tests that can run here; the others say why they are skipped
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(COVERAGE) $(TESTS)
+
+# vermin takes a variable named file for the builtin of Python 2.
+lint: $(VENV)/.ready  ## format, style, types, import rule, the runtime's lowest Python, README against --help
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vermin --quiet --no-tips --exclude file --target=3.8- --violations envlock/runtime
+	$(BIN)/python -m pytest -q tests/docs
+
+bench: $(VENV)/.ready  ## capture and build beside pip inspect and docker build (writes bench/results/)
+	$(BIN)/python bench/bench.py
+
+pins: $(VENV)/.ready  ## compile .ci/requirements.txt anew (needs Python 3.10, the oldest that is supported)
+	@sh .ci/pins
+
+clean:  ## remove all that make made here
+	rm -rf $(VENV) .demo .ci-cache build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache \
+	  .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,94 @@
+"""What a test may need from the machine, told once.
+
+A test names its need by a marker or a fixture. Where the need is not met the test is skipped with the
+reason; with CI=true it fails instead, so that a run which quietly tested less can't pass.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import cache
+
+import pypi_simple
+import pytest
+import requests
+
+from envlock.host import http
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+@cache
+def _engine() -> str | None:
+    """Return why no Docker engine can be used, or None."""
+    if "DOCKER_HOST" not in os.environ:
+        return "no Docker engine: DOCKER_HOST is not set"
+    if shutil.which("docker") is None:
+        return "no Docker engine can be used: the program docker is not installed"
+    done = subprocess.run(["docker", "version"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"no Docker engine: {os.environ['DOCKER_HOST']} does not answer: {done.stderr.strip()}"
+    return None
+
+
+@cache
+def _index() -> str | None:
+    """Return why the package index can't be used, or None."""
+    url = os.environ.get("PIP_INDEX_URL", pypi_simple.PYPI_SIMPLE_ENDPOINT)
+    try:
+        with http.session(os.environ) as client:
+            client.head(f"{url.rstrip('/')}/installer/", timeout=20).raise_for_status()
+    except requests.RequestException as error:
+        return f"the package index does not answer: {http.redacted(str(error))}"
+    return None
+
+
+_NEEDS: dict[str, Callable[[], str | None]] = {"docker": _engine, "network": _index}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, missing in _NEEDS.items():
+        if item.get_closest_marker(marker) is not None:
+            _require(missing())
+
+
+def _require(reason: str | None) -> None:
+    if reason is None:
+        return
+    if IN_CI:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> str:
+    """The engine's address, for ``docker`` as a user types it."""
+    _require(_engine())
+    return os.environ["DOCKER_HOST"]
+
+
+@pytest.fixture(scope="session")
+def frameworks_python() -> str:
+    """An interpreter whose environment holds torch, TensorFlow and at least 60 distributions."""
+    path = os.environ.get("ENVLOCK_TEST_FRAMEWORKS_PYTHON")
+    _require(None if path else "ENVLOCK_TEST_FRAMEWORKS_PYTHON names no environment")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Linux namespaces that the embedded engine can make."""
+    argv = ["unshare", "--mount", "--pid", "--fork"]
+    if os.geteuid() != 0:
+        argv += ["--user", "--map-root-user"]
+    done = subprocess.run([*argv, "true"], capture_output=True, text=True, check=False)
+    _require(f"no namespaces here: {done.stderr.strip()}" if done.returncode else None)
+
+
+@pytest.fixture(scope="session")
+def skopeo() -> str:
+    """The program skopeo, an independent reader of images."""
+    path = shutil.which("skopeo")
+    _require(None if path else "skopeo is not installed")
+    return str(path)
