@@ -4,7 +4,7 @@ It stands in ``runtime`` because the entrypoint inside the image raises from it 
 Exit statuses are those of the command line's contract (docs/cli.md).
 """
 
-from typing import Optional
+from __future__ import annotations
 
 
 class EnvlockError(Exception):
@@ -16,10 +16,10 @@ class EnvlockError(Exception):
         self,
         what: str,
         *,
-        where: Optional[str] = None,
-        expected: Optional[str] = None,
-        found: Optional[str] = None,
-        hint: Optional[str] = None,
+        where: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        hint: str | None = None,
     ) -> None:
         """Keep each part apart, so that ``--json`` can print them as fields."""
         super().__init__(what)

@@ -1,0 +1,43 @@
+"""What looks like a secret, and is therefore never written to a record.
+
+The rule ("secret-looking"): a variable or option whose name has a word for a secret in it, and the
+user part of a URL. The value is replaced by ``***``, so that a replay can say what it lacks.
+"""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+
+_NAME = re.compile(
+    r"(?i)(token|secret|passw|pwd|credential|private|api[-_]?key|access[-_]?key|auth|cookie|signature|dsn)"
+)
+_URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
+_OPTION = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_]\w*)=(.*)", re.DOTALL)
+
+
+def looks_secret(name: str) -> bool:
+    """Return whether a variable or option of this name is taken to hold a secret."""
+    return bool(_NAME.search(name))
+
+
+def value(name: str, text: str) -> str:
+    """Return ``text`` as a record may hold it under ``name``."""
+    return MASK if looks_secret(name) else _URL_USER.sub(f"{MASK}@", text)
+
+
+def command(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command line as a record may hold it: ``--token=x`` and ``--token x`` are masked."""
+    masked = []
+    hide_next = False
+    for word in words:
+        option = _OPTION.fullmatch(word)
+        if hide_next and not word.startswith("-"):
+            masked.append(MASK)
+        elif option:
+            masked.append(f"{option.group(1)}={value(option.group(1), option.group(2))}")
+        else:
+            masked.append(_URL_USER.sub(f"{MASK}@", word))
+        hide_next = word.startswith("-") and "=" not in word and looks_secret(word)
+    return tuple(masked)

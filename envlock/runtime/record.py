@@ -1,0 +1,278 @@
+"""The run record: what ran, with what, and what came out (DESIGN section 8).
+
+JSON, ``"envlock-record": 1``, keys sorted, indented by two, so that equal records are equal bytes.
+Written whole or not at all. No user names, no host names, nothing that looks like a secret
+(``masking.py``); of the job's variables only the determinism switches and the manifest's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+
+from envlock.runtime import decimals, document, manifest, masking
+from envlock.runtime.errors import InputError
+from envlock.runtime.hostfacts import GpuDevice, HostFacts
+from envlock.runtime.image import Gap
+from envlock.runtime.manifest import Manifest
+from envlock.runtime.rank import Rank
+from envlock.runtime.reader import Mapping
+from envlock.runtime.value import Value
+
+VERSION = 1
+STATES = ("running", "finished", "failed", "killed")
+"""Running: not ended, or killed with its container. Finished: status 0. Killed: by a signal."""
+GRADES = ("same", "compatible", "numerics may differ", "will not run")
+
+
+class HandedSeed(Value):
+    """A seed that was handed out. ``process`` as ``rank/0/proc/1``; ``stream`` as ``numpy/gen/0``."""
+
+    process: str
+    stream: str
+    value: int
+
+
+class FileHash(Value):
+    """An input or output. Missing: ``sha256`` and ``size`` (bytes) are None."""
+
+    path: str
+    """As the manifest has it (relative to /work), or the absolute path in the container."""
+    sha256: str | None
+    size: int | None
+    compare: str = "bytes"
+
+
+class KeptSwitch(Value):
+    """A determinism variable that the user set, and what envlock would have set ("": nothing)."""
+
+    name: str
+    value: str
+    wanted: str
+
+
+class NondeterministicOperation(Value):
+    """An operation without a deterministic variant that ran, and the line that called it."""
+
+    operation: str
+    where: str
+
+
+class RunRecord(Value):
+    """One run of one rank."""
+
+    run: str
+    """32 hexadecimal digits, unique."""
+    state: str
+    """One of STATES."""
+    manifest: Manifest
+    """With flags and variables applied: experiment, trial, seed, command, policies."""
+    rank: Rank
+    environment_id: str
+    lock_sha256: str
+    runtime: str
+    """The runtime's digest, label ``dev.envlock.runtime``."""
+    host: HostFacts
+    started: str
+    """UTC, ISO 8601 with microseconds and Z."""
+    image_config: str | None = None
+    image_manifest: str | None = None
+    code_commit: str | None = None
+    ended: str | None = None
+    exit_status: int | None = None
+    """As a shell gives it: 128 + n when the job was killed by signal n."""
+    grade: str = "same"
+    """How the host compares with the capture, one of GRADES."""
+    reasons: tuple[str, ...] = ()
+    seeds: tuple[HandedSeed, ...] = ()
+    inputs: tuple[FileHash, ...] = ()
+    outputs: tuple[FileHash, ...] = ()
+    switches: tuple[tuple[str, str], ...] = ()
+    """Determinism variables in force for the job, sorted by name."""
+    kept: tuple[KeptSwitch, ...] = ()
+    nondeterministic: tuple[NondeterministicOperation, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+def file_name(record: RunRecord) -> str:
+    """Return ``<experiment>-<trial>-<12 digits of the run>.json``; odd characters become ``_``."""
+    experiment = re.sub(r"[^A-Za-z0-9._-]", "_", record.manifest.experiment)
+    return f"{experiment}-{record.manifest.trial}-{record.run[:12]}.json"
+
+
+def to_json(record: RunRecord) -> bytes:
+    """Return the record's bytes: UTF-8, one newline at the end."""
+    document = {
+        "envlock-record": VERSION,
+        "run": record.run,
+        "state": record.state,
+        "experiment": record.manifest.experiment,
+        "trial": record.manifest.trial,
+        # Text: JSON readers other than Python's lose integers above 2^53.
+        "seed": None if record.manifest.seed is None else decimals.to_text(record.manifest.seed),
+        "manifest": manifest.to_document(without_secrets(record.manifest)),
+        "rank": {
+            "rank": record.rank.rank,
+            "world": record.rank.world,
+            "local-rank": record.rank.local_rank,
+            "source": record.rank.source,
+        },
+        "environment-id": record.environment_id,
+        "lock-sha256": record.lock_sha256,
+        "runtime": record.runtime,
+        "image": {"config": record.image_config, "manifest": record.image_manifest},
+        "code-commit": record.code_commit,
+        "host": _host_document(record.host),
+        "started": record.started,
+        "ended": record.ended,
+        "exit-status": record.exit_status,
+        "preflight": {"grade": record.grade, "reasons": list(record.reasons)},
+        "seeds": [{**one.as_dict(), "value": decimals.to_text(one.value)} for one in record.seeds],
+        "inputs": [one.as_dict() for one in record.inputs],
+        "outputs": [one.as_dict() for one in record.outputs],
+        "determinism": {
+            "switches": dict(record.switches),
+            "kept": [one.as_dict() for one in record.kept],
+            "nondeterministic": [one.as_dict() for one in record.nondeterministic],
+        },
+        "gaps": [one.as_dict() for one in record.gaps],
+    }
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def without_secrets(found: Manifest) -> Manifest:
+    """Return the manifest with what looks like a secret masked, in ``env`` and ``command``."""
+    return found.replace(
+        command=masking.command(found.command),
+        env=tuple((name, masking.value(name, text)) for name, text in found.env),
+    )
+
+
+def parse(data: bytes, where: str) -> RunRecord:
+    """Return the record that ``data`` holds. Raises InputError; fields of later envlocks are ignored."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError("not a run record", where=where, expected="UTF-8", found=str(error)) from error
+    # Named .json for the reader: a record is never YAML.
+    top = Mapping.of(document.read_json(text, where), where)
+    top.version("envlock-record", VERSION)
+    image = top.mapping("image")
+    preflight = top.mapping("preflight")
+    determinism = top.mapping("determinism")
+    return RunRecord(
+        run=top.text("run", None),
+        state=_required_choice(top, "state", STATES),
+        manifest=manifest.parse(top.get("manifest"), f"{where}: manifest"),
+        rank=_rank(top.mapping("rank")),
+        environment_id=top.text("environment-id", None),
+        lock_sha256=top.text("lock-sha256", None),
+        runtime=top.text("runtime", ""),
+        host=_host(top.mapping("host")),
+        started=top.text("started", None),
+        image_config=image.nullable_text("config"),
+        image_manifest=image.nullable_text("manifest"),
+        code_commit=top.nullable_text("code-commit"),
+        ended=top.nullable_text("ended"),
+        exit_status=top.optional_integer("exit-status", 0),
+        grade=_required_choice(preflight, "grade", GRADES),
+        reasons=preflight.texts("reasons"),
+        seeds=tuple(map(_seed, top.mappings("seeds"))),
+        inputs=tuple(map(_file, top.mappings("inputs"))),
+        outputs=tuple(map(_file, top.mappings("outputs"))),
+        switches=determinism.text_items("switches"),
+        kept=tuple(
+            KeptSwitch(one.text("name", None), one.text("value", None), one.text("wanted", ""))
+            for one in determinism.mappings("kept")
+        ),
+        nondeterministic=tuple(
+            NondeterministicOperation(one.text("operation", None), one.text("where", None))
+            for one in determinism.mappings("nondeterministic")
+        ),
+        gaps=tuple(Gap(one.text("subject", None), one.text("reason", None)) for one in top.mappings("gaps")),
+    )
+
+
+def write(path: str, record: RunRecord, *, durable: bool = True) -> None:
+    """Write the record to ``path``: a temporary name beside it, then a rename. Raises OSError.
+
+    ``durable`` waits for the disk; the record of a run that only begins need not.
+    """
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as stream:
+            stream.write(to_json(record))
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        os.replace(part, path)
+    except BaseException:
+        _remove(part)
+        raise
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def _host_document(host: HostFacts) -> dict[str, object]:
+    return {
+        "machine": host.machine,
+        "kernel": host.kernel,
+        "cpu": {"model": host.cpu_model, "isa": host.isa, "cores": host.cores},
+        "memory": host.memory,
+        "gpu": {"driver": host.driver, "devices": [one.as_dict() for one in host.gpus]},
+    }
+
+
+def _host(section: Mapping) -> HostFacts:
+    cpu = section.mapping("cpu")
+    gpu = section.mapping("gpu")
+    return HostFacts(
+        machine=section.text("machine", ""),
+        kernel=section.text("kernel", ""),
+        cpu_model=cpu.text("model", ""),
+        isa=cpu.text("isa", ""),
+        cores=cpu.integer("cores", 1),
+        memory=section.integer("memory", 0),
+        driver=gpu.nullable_text("driver"),
+        gpus=tuple(
+            GpuDevice(one.text("model", None), one.nullable_text("capability"))
+            for one in gpu.mappings("devices")
+        ),
+    )
+
+
+def _rank(section: Mapping) -> Rank:
+    return Rank(
+        section.integer("rank", 0),
+        section.integer("world", 1, least=1),
+        section.integer("local-rank", 0),
+        section.text("source", "none"),
+    )
+
+
+def _seed(section: Mapping) -> HandedSeed:
+    digits = section.text("value", None)
+    value = decimals.from_text(digits)
+    if value is None:
+        raise section.error("value", expected="decimal digits", found=repr(digits))
+    return HandedSeed(section.text("process", ""), section.text("stream", None), value)
+
+
+def _file(section: Mapping) -> FileHash:
+    return FileHash(
+        path=section.text("path", None),
+        sha256=section.nullable_text("sha256"),
+        size=section.optional_integer("size", 0),
+        compare=section.choice("compare", manifest.COMPARISONS, "bytes"),
+    )
+
+
+def _required_choice(section: Mapping, key: str, choices: tuple[str, ...]) -> str:
+    section.text(key, None)
+    return section.choice(key, choices, choices[0])

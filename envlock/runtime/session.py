@@ -1,0 +1,197 @@
+"""One run, from the first record to the last: inputs, seeds, job, spool, outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from binascii import hexlify
+
+from envlock.runtime import decimals, determinism, identity, job, outputs, record, report, spool
+from envlock.runtime.image import Gap
+from envlock.runtime.masking import MASK
+from envlock.runtime.preparation import Prepared
+from envlock.runtime.record import FileHash, HandedSeed, KeptSwitch, NondeterministicOperation, RunRecord
+from envlock.runtime.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envlock.runtime.layout import Layout
+    from envlock.runtime.options import Options
+
+_RUN_BYTES = 16
+_SEED_FIELDS = 3
+_PAIR = 2
+# Options of this run, which a program that the job starts must not take for its own.
+_ENTRYPOINTS_OWN = ("ENVLOCK_CHECK", "ENVLOCK_MANIFEST", "ENVLOCK_RECORD", "ENVLOCK_QUIET")
+
+
+class Merged(Value):
+    """What the job's processes told."""
+
+    seeds: tuple[HandedSeed, ...] = ()
+    nondeterministic: tuple[NondeterministicOperation, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+def run(prepared: Prepared, given: Options, layout: Layout) -> int:
+    """Run the job, write its record and return its exit status. Raises RefusedError for a bad input."""
+    begun = _begun(prepared, outputs.checked_inputs(prepared.manifest.inputs, layout.work))
+    path = given.record or os.path.join(layout.records, record.file_name(begun))
+    unwritable = _write(path, begun, durable=False)
+    _say(given, report.opening(prepared, path, unwritable))
+    before = outputs.snapshot(layout.out)
+    directory = _spool(layout)
+    try:
+        ended = _job(prepared, _environment(prepared, begun, directory, given))
+        merged = _merged(directory)
+    finally:
+        if directory:
+            spool.remove(directory)
+    done = begun.replace(
+        state="killed" if ended.signal else "failed" if ended.status else "finished",
+        ended=_now(),
+        exit_status=ended.status,
+        seeds=(*begun.seeds, *merged.seeds),
+        nondeterministic=merged.nondeterministic,
+        gaps=tuple(sorted({*begun.gaps, *merged.gaps})),
+        outputs=_outputs(prepared, layout, before),
+    )
+    failed = None if unwritable else _write(path, done, durable=True)
+    if failed:
+        _say(given, report.unfinished(path, failed))
+    return ended.status
+
+
+def _begun(prepared: Prepared, inputs: tuple[FileHash, ...]) -> RunRecord:
+    return RunRecord(
+        run=hexlify(os.urandom(_RUN_BYTES)).decode("ascii"),
+        state="running",
+        manifest=prepared.manifest,
+        rank=prepared.rank,
+        environment_id=prepared.image.environment_id,
+        lock_sha256=prepared.image.lock_sha256,
+        runtime=prepared.image.runtime,
+        host=prepared.host,
+        started=_now(),
+        image_config=prepared.environ.get("ENVLOCK_IMAGE_CONFIG") or None,
+        image_manifest=prepared.environ.get("ENVLOCK_IMAGE_MANIFEST") or None,
+        code_commit=_code_commit(prepared),
+        grade=prepared.verdict.grade,
+        reasons=tuple(reason.text for reason in prepared.verdict.reasons),
+        seeds=_hash_seed(prepared),
+        inputs=inputs,
+        switches=prepared.resolution.values,
+        kept=tuple(KeptSwitch(*one) for one in prepared.resolution.kept),
+        gaps=tuple(sorted({*prepared.image.gaps, *_masked(prepared)})),
+    )
+
+
+def _hash_seed(prepared: Prepared) -> tuple[HandedSeed, ...]:
+    value = decimals.from_text(dict(prepared.resolution.values).get(determinism.HASH_SEED, ""))
+    return () if value is None else (HandedSeed(f"rank/{prepared.rank.rank}", "python.hash", value),)
+
+
+def _code_commit(prepared: Prepared) -> str | None:
+    project = prepared.image.project
+    return prepared.environ.get("ENVLOCK_CODE_COMMIT") or (project.commit if project else None)
+
+
+def _masked(prepared: Prepared) -> list[Gap]:
+    shown = record.without_secrets(prepared.manifest)
+    names = [f"env.{name}" for name, value in shown.env if MASK in value]
+    names += [f"command[{at}]" for at, word in enumerate(shown.command) if MASK in word]
+    return [Gap(name, "looks like a secret: masked, a replay must be given it again") for name in names]
+
+
+def _job(prepared: Prepared, environ: Mapping[str, str]) -> job.Ended:
+    try:
+        return job.run(prepared.manifest.command, environ, os.getcwd())
+    except job.JobNotStartedError as error:
+        # Said even with --quiet: it is the answer to the command, as a shell's would be.
+        sys.stderr.write(f"{error.render()}\n")
+        return job.Ended(error.exit_code, None)
+
+
+def _environment(
+    prepared: Prepared, begun: RunRecord, directory: str | None, given: Options
+) -> dict[str, str]:
+    """Return the job's environment with what the import hook reads in it."""
+    asked = prepared.manifest
+    made = {name: value for name, value in prepared.environ.items() if name not in _ENTRYPOINTS_OWN}
+    made.update(
+        ENVLOCK_RUN=begun.run,
+        ENVLOCK_SEED=decimals.to_text(asked.seed or 0),
+        ENVLOCK_EXPERIMENT=asked.experiment,
+        ENVLOCK_TRIAL=str(asked.trial),
+        ENVLOCK_SCHEME=asked.seeding.scheme,
+        ENVLOCK_RANKS=asked.seeding.ranks,
+        ENVLOCK_DETERMINISM=asked.determinism.level,
+    )
+    made[identity.VARIABLE] = f"0|{prepared.rank.signature}|"
+    if directory:
+        made[spool.VARIABLE] = directory
+    if given.quiet:
+        made["ENVLOCK_QUIET"] = "1"
+    return made
+
+
+def _spool(layout: Layout) -> str | None:
+    for parent in (layout.tmp, layout.out):
+        with contextlib.suppress(OSError):
+            return spool.make(parent)
+    return None
+
+
+def _merged(directory: str | None) -> Merged:
+    """Return what the processes told; a line that is not as it should be is left out."""
+    merged = Merged()
+    for kind, *fields in spool.merge(directory) if directory else ():
+        merged = _with_line(merged, kind, fields)
+    return merged
+
+
+def _with_line(merged: Merged, kind: str, fields: list[str]) -> Merged:
+    if kind == "seed" and len(fields) == _SEED_FIELDS:
+        value = decimals.from_text(fields[2])
+        if value is not None:
+            return merged.replace(seeds=(*merged.seeds, HandedSeed(fields[0], fields[1], value)))
+    if len(fields) != _PAIR:
+        return merged
+    if kind == "nondeterministic":
+        found = NondeterministicOperation(*fields)
+        return merged.replace(nondeterministic=(*merged.nondeterministic, found))
+    if kind == "generators":
+        reason = f"made {fields[1]} unseeded NumPy Generators or more; their seeds are numpy/gen/<ordinal>"
+        return merged.replace(gaps=(*merged.gaps, Gap(fields[0], reason)))
+    return merged.replace(gaps=(*merged.gaps, Gap(*fields))) if kind == "gap" else merged
+
+
+def _outputs(
+    prepared: Prepared, layout: Layout, before: dict[str, outputs.FileState]
+) -> tuple[FileHash, ...]:
+    if prepared.manifest.outputs:
+        return outputs.declared(prepared.manifest.outputs, layout.work)
+    return outputs.written_since(before, layout.out)
+
+
+def _write(path: str, found: RunRecord, *, durable: bool) -> str | None:
+    """Write the record; return why it can't be written, or None."""
+    try:
+        record.write(path, found, durable=durable)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _say(given: Options, text: str) -> None:
+    if not given.quiet:
+        sys.stderr.write(text)
+
+
+def _now() -> str:
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds // 1000:06d}Z"
