@@ -67,7 +67,11 @@ def test_a_command_that_the_kernel_refuses_is_not_executable(image: FakeImage) -
 
 
 def test_a_supervisor_that_ignores_children_does_not_make_it_hang(image: FakeImage) -> None:
-    code = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
     argv = [sys.executable, "-c", code, *image.argv, "sh", "-c", "exit 3"]
     done = subprocess.run(
         argv, env=image.environ({}), cwd=image.work, capture_output=True, timeout=60, check=False
