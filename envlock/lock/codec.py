@@ -1,6 +1,6 @@
 """The lockfile's text: valid PEP 751 TOML, with envlock's own facts in the tool tables. Pure.
 
-Rules kept here (docs/lockfile.md; DESIGN section 3):
+Rules kept here (docs/lockfile.md):
 
 * The same lock gives the same bytes: packages and lists are sorted, one key a line.
 * Each package is exactly one ``wheels`` entry with ``sha256`` and ``size``. A ``vcs``, ``directory``,

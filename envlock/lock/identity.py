@@ -1,4 +1,4 @@
-"""What makes two environments one: the environment-id (docs/lockfile.md, DESIGN section 3).
+"""What makes two environments one: the environment-id (docs/lockfile.md).
 
 The id is the SHA-256 of the RFC 8785 canonical JSON of the facts that decide which bytes run: the
 interpreter, each package's version and wheel, the base layers and the platform. Where a wheel came

@@ -1,6 +1,6 @@
 """Writing one layer: a reproducible ``tar+gzip`` whose bytes depend on no compressor.
 
-Rules kept here (DESIGN.md section 6):
+Rules kept here (docs/image.md):
 
 * Names are sorted, none twice; every parent directory is written explicitly before what is in it.
   Owner 0:0, one fixed time.

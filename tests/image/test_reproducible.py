@@ -1,4 +1,4 @@
-"""DESIGN.md section 6: the same lock, the same image, whatever the machine."""
+"""docs/image.md: the same lock, the same image, whatever the machine."""
 
 import os
 import subprocess

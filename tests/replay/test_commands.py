@@ -218,7 +218,7 @@ def test_seeds_are_shown_without_running(envlock: Command) -> None:
     assert status == 0
     assert "demo/trial/0/numpy" in out
     document = json.loads(envlock("seeds", "run.yaml", "--seed", "42", "--ranks", "2", "--json")[1])
-    # DESIGN section 4's table.
+    # docs/runtime.md's table.
     torch = next(row for row in document if row["stream"] == "torch" and "rank/0" in row["path"])
     assert torch == {
         "stream": "torch",

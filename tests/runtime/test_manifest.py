@@ -1,4 +1,4 @@
-"""Run manifests: the example of DESIGN section 5, defaults, and errors with the path to the fault."""
+"""Run manifests: an example with every key, defaults, and errors with the path to the fault."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Seeds, version 1: the vectors of DESIGN section 4, and who shares a seed with whom."""
+"""Seeds, version 1: the vectors of docs/runtime.md, and who shares a seed with whom."""
 
 import hashlib
 import hmac
