@@ -1,6 +1,6 @@
 """The ``host`` base: the captured machine's OS packages and interpreter, packed once into two layers.
 
-Rules kept here (DESIGN.md section 6, "Base"):
+Rules kept here (docs/image.md, "Bases"):
 
 * Layer 1, ``os``: the files of OS packages, unowned libraries and what :mod:`base_root` makes.
   Layer 2, ``python``: the relocated interpreter, where no package owns it, and /opt/env/bin's links.

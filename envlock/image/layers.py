@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from envlock.core.digest import Digest
 from envlock.core.progress import Advance
 from envlock.host.files import file_digest
 from envlock.host.store import Store
+from envlock.image import remembered
 from envlock.image.install import FORMAT as INSTALL_FORMAT
 from envlock.image.install import InstalledFile, install, site_packages
 from envlock.image.ownership import InstalledPaths, left_out
@@ -58,9 +58,17 @@ class _GroupTask:
     comment: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelLayers:
+    """The layer of each group, and for each package that lost any paths to another, those paths."""
+
+    layers: tuple[Layer, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+
+
 def build_wheel_layers(
     groups: Sequence[WheelGroup], wheels: Mapping[str, Path], *, minor: str, store: Store, advance: Advance
-) -> tuple[Layer, ...]:
+) -> WheelLayers:
     """Return the layer of each group, in order; their blobs lie in ``store``.
 
     ``wheels`` maps each package's name to its wheel; ``minor`` is Python's (``3.11``); ``advance`` is
@@ -89,7 +97,7 @@ def build_wheel_layers(
         )
         for group in groups
     )
-    return _layers(planned, store, advance)
+    return WheelLayers(layers=_layers(planned, store, advance), left_out=without)
 
 
 def build_file_layer(files: Iterable[ImageFile], comment: str, store: Store) -> Layer:
@@ -176,8 +184,7 @@ def _layers(tasks: tuple[_GroupTask, ...], store: Store, advance: Advance) -> tu
     missing = [task for task in tasks if found[task.key] is None]
     advance(sum(map(_size, tasks)) - sum(map(_size, missing)))
     for task, made in run(_build, missing, [_size(task) for task in missing]):
-        value = {"diff_id": str(made.diff_id), "blob": str(made.blob), "size": made.size}
-        store.remember(_LAYER_FACT, task.key, value)
+        remembered.keep(store, _LAYER_FACT, task.key, made)
         found[task.key] = made
         advance(_size(task))
     return tuple(layer for task in tasks if (layer := found[task.key]) is not None)
@@ -188,21 +195,7 @@ def _size(task: _GroupTask) -> int:
 
 
 def _remembered(task: _GroupTask) -> Layer | None:
-    fact = task.store.fact(_LAYER_FACT, task.key)
-    try:
-        layer = None if fact is None else _layer(fact, task.comment)
-    except (KeyError, TypeError, ValueError, InputError):  # a fact that somebody damaged is no fact
-        return None
-    return layer if layer is not None and task.store.find(layer.blob) is not None else None
-
-
-def _layer(fact: Mapping[str, object], comment: str) -> Layer:
-    return Layer(
-        diff_id=Digest.parse(str(fact["diff_id"])),
-        blob=Digest.parse(str(fact["blob"])),
-        size=int(str(fact["size"])),
-        comment=comment,
-    )
+    return remembered.recall(task.store, _LAYER_FACT, task.key, task.comment)
 
 
 def _build(task: _GroupTask) -> Layer:

@@ -1,6 +1,6 @@
 """Which wheel owns a path that several install: pure.
 
-Rules kept here (DESIGN.md section 6): with the same bytes and mode the first normalised name owns
+Rules kept here (docs/image.md): with the same bytes and mode the first normalised name owns
 the path. With different ones the installed file decides: a package whose file the capture found
 modified has lost it. Where that leaves no single answer, an error names them all. A path that is a
 file of one wheel and a directory of another is always an error.

@@ -1,6 +1,6 @@
 """What an image will be, decided from the lock and the options alone: pure, without I/O.
 
-Rules kept here (DESIGN.md section 6):
+Rules kept here (docs/image.md):
 
 * A big wheel gets a layer of its own; small ones share a fixed number of layers, by the hash of
   their name, so that one changed package touches one layer. Only the lock's sizes decide.

@@ -4,7 +4,7 @@ Pure rules. Two sets: :func:`image_environment` is baked into the image's config
 holds under ``--entrypoint``, Slurm and Kubernetes too; :func:`resolve` is how the entrypoint replaces
 the baked values by those of the manifest while it keeps what the user set.
 
-Each variable, who needs it, and where it is known from (NUMERICS.md has the measurements):
+Each variable, who needs it, and where it is known from (docs/runtime.md has the measurements):
 
 - PYTHONHASHSEED: order of sets and of ``hash()``; must be there before Python starts.
 - OMP/OPENBLAS/MKL/NUMEXPR_NUM_THREADS: a reduction's order is its number of threads. MKL_DYNAMIC and

@@ -1,4 +1,4 @@
-"""The image's entrypoint: resolve, check, run the job, record (DESIGN sections 6 and 7).
+"""The image's entrypoint: resolve, check, run the job, record (docs/image.md, docs/runtime.md).
 
 It imports no framework and speaks on standard error only: one line that says seed and record, then
 warnings; nothing with ``--quiet`` but refusals. Its own refusals exit 121; otherwise its status is

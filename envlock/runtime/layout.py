@@ -1,4 +1,4 @@
-"""Where things stand inside the image (DESIGN section 6). Tests give directories of their own."""
+"""Where things stand inside the image (docs/image.md). Tests give directories of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run manifest: what is run, with which seed, how strictly, with which files (DESIGN section 5).
+"""The run manifest: what is run, with which seed, how strictly, with which files (docs/runtime.md).
 
 A manifest is a value; :func:`parse` makes it from a document (see ``document.py``) and
 :func:`to_document` writes it back. Unknown keys and wrong types are errors whose place names the

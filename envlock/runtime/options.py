@@ -1,4 +1,4 @@
-"""The command line of an image: ``docker run IMAGE [OPTIONS] [--] COMMAND…`` (DESIGN section 6).
+"""The command line of an image: ``docker run IMAGE [OPTIONS] [--] COMMAND…`` (docs/image.md).
 
 Each option has a variable: a flag beats a variable beats the manifest. Options end at the first word
 that is none, or at ``--``; what follows is the job's, untouched. An empty variable counts as unset.

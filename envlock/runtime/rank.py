@@ -1,6 +1,6 @@
 """Which rank of how many this process is, read from the variables of its launcher.
 
-The first pair that is set wins (DESIGN section 7): ENVLOCK_RANK; RANK/WORLD_SIZE (torchrun);
+The first pair that is set wins (docs/runtime.md): ENVLOCK_RANK; RANK/WORLD_SIZE (torchrun);
 OMPI_COMM_WORLD_* (Open MPI); PMI_* (MPICH, Intel MPI); SLURM_PROCID/SLURM_NTASKS, only inside a
 step; JOB_COMPLETION_INDEX (Kubernetes). So torchrun inside srun: RANK wins. A pair of which only
 one half is set is no pair: a lone RANK is somebody's own variable.

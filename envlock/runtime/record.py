@@ -1,4 +1,4 @@
-"""The run record: what ran, with what, and what came out (DESIGN section 8).
+"""The run record: what ran, with what, and what came out (docs/runtime.md).
 
 JSON, ``"envlock-record": 1``, keys sorted, indented by two, so that equal records are equal bytes.
 Written whole or not at all. No user names, no host names, nothing that looks like a secret

@@ -1,6 +1,6 @@
 """Seeds, version 1: one master seed, and a seed of its own for everything that asks.
 
-An HMAC-SHA-256 tree (DESIGN section 4)::
+An HMAC-SHA-256 tree (docs/runtime.md)::
 
     key(())            = HMAC(b"envlock.seed.v1", decimal(master))
     key(path + (name)) = HMAC(key(path), b"child:" + utf8(name))
@@ -54,7 +54,7 @@ LIBRARY_STREAMS = (
     ("jax", 64),
     ("cupy", 32),
 )
-"""(stream, bits) of each library, in the order of DESIGN section 4's table."""
+"""(stream, bits) of each library, in the order of docs/runtime.md's table."""
 
 _WIDTHS = dict(LIBRARY_STREAMS)
 _HASH_STREAM = "python.hash"
