@@ -104,6 +104,21 @@ class Store:
                 writer.write(piece)
         return writer.digest
 
+    def copy_out(self, digest: Digest, target: Path) -> bool:
+        """Copy a blob to ``target``, unless its bytes are there already; False when it is not here.
+
+        A copy, no hard link: damage to the one must not reach the other.
+        """
+        if target.is_file() and file_digest(target) == digest:
+            return True
+        source = self.find(digest)
+        if source is None:
+            return False
+        with source.open("rb") as stream, atomic_write(target) as copy:
+            while piece := stream.read(CHUNK):
+                copy.write(piece)
+        return True
+
     def fact(self, kind: str, key: str) -> dict[str, object] | None:
         """Return a remembered fact, or None when it is absent or unreadable."""
         try:

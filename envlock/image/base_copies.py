@@ -6,7 +6,6 @@ but bytes with the lock's digest.
 
 from pathlib import Path
 
-from envlock.host.files import CHUNK, atomic_write, file_digest
 from envlock.host.store import Store
 from envlock.lock.model import Base, BaseLayer
 from envlock.runtime.errors import InputError, IntegrityError
@@ -21,16 +20,8 @@ def keep(base: Base, store: Store, lock_directory: Path) -> None:
     Raises InputError when the store does not have it.
     """
     for layer in base.layers:
-        target = lock_directory / BLOBS / layer.blob.hex
-        if target.is_file() and file_digest(target) == layer.blob:
-            continue
-        source = store.find(layer.blob)
-        if source is None:
+        if not store.copy_out(layer.blob, lock_directory / BLOBS / layer.blob.hex):
             raise InputError("a base layer is not in the store", where=str(layer.blob), hint="capture again")
-        # A copy, no hard link: damage to the one must not reach the other.
-        with source.open("rb") as stream, atomic_write(target) as copy:
-            while piece := stream.read(CHUNK):
-                copy.write(piece)
 
 
 def bring(base: Base, store: Store, lock_directory: Path | None = None) -> None:

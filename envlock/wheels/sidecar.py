@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from envlock.host.files import CHUNK, atomic_write, file_digest
+from envlock.host.files import atomic_write
 from envlock.host.store import Store
 from envlock.lock.model import Package
 from envlock.runtime.errors import InputError
@@ -22,7 +22,13 @@ def keep(packages: Sequence[Package], store: Store, lock_directory: Path) -> Non
         return
     ignore(lock_directory)
     for package in travelling:
-        _keep(package, store, lock_directory / str(package.wheel.path))
+        if not store.copy_out(package.wheel.sha256, lock_directory / str(package.wheel.path)):
+            raise InputError(
+                f"the wheel of {package.name} {package.version} is not in the store",
+                where=package.wheel.name,
+                expected=str(package.wheel.sha256),
+                hint="capture again",
+            )
 
 
 def ignore(lock_directory: Path) -> None:
@@ -31,21 +37,3 @@ def ignore(lock_directory: Path) -> None:
     if not note.exists():
         with atomic_write(note) as stream:
             stream.write(b"*\n")
-
-
-def _keep(package: Package, store: Store, target: Path) -> None:
-    digest = package.wheel.sha256
-    if target.is_file() and file_digest(target) == digest:
-        return
-    source = store.find(digest)
-    if source is None:
-        raise InputError(
-            f"the wheel of {package.name} {package.version} is not in the store",
-            where=package.wheel.name,
-            expected=str(digest),
-            hint="capture again",
-        )
-    # A copy, no hard link: a user who edits the one must not damage the other.
-    with source.open("rb") as stream, atomic_write(target) as copy:
-        while piece := stream.read(CHUNK):
-            copy.write(piece)

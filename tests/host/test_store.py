@@ -81,3 +81,19 @@ def test_the_store_stands_where_the_environment_says() -> None:
     assert default_root({"ENVLOCK_CACHE": "/a", "XDG_CACHE_HOME": "/b"}) == Path("/a")
     assert default_root({"XDG_CACHE_HOME": "/b"}) == Path("/b/envlock")
     assert default_root({}) == Path.home() / ".cache" / "envlock"
+
+
+def test_a_copy_outside_is_made_anew_only_when_it_is_wrong(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with store.writing() as writer:
+        writer.write(b"one blob")
+    target = tmp_path / "beside" / "copy"
+    assert store.copy_out(writer.digest, target)
+    first = target.stat()
+    assert store.copy_out(writer.digest, target)
+    assert target.stat().st_ino == first.st_ino != store.path(writer.digest).stat().st_ino
+    target.write_bytes(b"one")
+    assert store.copy_out(writer.digest, target)
+    assert target.read_bytes() == b"one blob"
+    assert not store.copy_out(Digest.of(b"another"), tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
