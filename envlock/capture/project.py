@@ -30,7 +30,12 @@ def read(directory: Path, environ: Mapping[str, str]) -> tuple[Project | None, t
     try:
         commit = _git(directory, environ, "rev-parse", "--verify", "--quiet", "HEAD")
         if _git(directory, environ, "rev-parse", "--is-inside-work-tree") is None:
-            return None, (Gap(subject="project", reason="not a git work tree that git accepts, so no commit tells which code ran"),)
+            return None, (
+                Gap(
+                    subject="project",
+                    reason="no git work tree that git accepts, so no commit tells which code ran",
+                ),
+            )
         status = _git(directory, environ, *_STATUS) or b""
         listed = (
             _git(directory, environ, "ls-files", "-z", "--cached", "--others", "--exclude-standard") or b""
