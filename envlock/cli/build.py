@@ -73,6 +73,13 @@ class Request:
     help="portable: CPU kernels that any x86-64-v3 host has; native: the fastest of each host.",
 )
 @click.option(
+    "--bytecode/--no-bytecode",
+    default=True,
+    show_default=True,
+    help="Compile the wheels' Python with the image's own interpreter; without it, each process does at "
+    "its start.",
+)
+@click.option(
     "--emit-dockerfile",
     "dockerfile_directory",
     type=click.Path(file_okay=False, path_type=Path),
@@ -90,6 +97,7 @@ def command(
     only_plan: bool,
     threads: int | None,
     isa: Isa,
+    bytecode: bool,
     dockerfile_directory: Path | None,
     offline: bool,
     ca_bundle: str | None,
@@ -106,7 +114,7 @@ def command(
     envlock build -o docker-archive:exp.tar     then: docker load -i exp.tar
     """
     source = _read(lock)
-    settings = BuildOptions(created=_created(os.environ), threads=threads, isa=isa)
+    settings = BuildOptions(created=_created(os.environ), threads=threads, isa=isa, bytecode=bytecode)
     if dockerfile_directory is not None:
         dockerfile.emit(
             source.lock,
@@ -184,6 +192,7 @@ def _print_plan(made: ImagePlan, *, as_json: bool) -> None:
     rows = [
         *((layer.comment or "base", layer.size) for layer in made.base),
         *((group.comment, group.size) for group in made.groups),
+        *((comment, None) for comment in made.bytecode_comments),
         *((layer.comment, sum(len(file.data or b"") for file in layer.files)) for layer in made.own),
     ]
     if as_json:
@@ -197,7 +206,7 @@ def _print_plan(made: ImagePlan, *, as_json: bool) -> None:
         return
     table = Table("layer", "MB", "holds", box=None, header_style="dim", pad_edge=False)
     for number, (comment, size) in enumerate(rows, 1):
-        table.add_row(str(number), f"{size / 1e6:.1f}", comment)
+        table.add_row(str(number), "?" if size is None else f"{size / 1e6:.1f}", comment)
     terminal.out.print(table)
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from envlock.core.progress import Progress
 from envlock.host.store import Store
-from envlock.image import base_copies
+from envlock.image import base_copies, bytecode_layers, interpreter
+from envlock.image.bytecode import Compiler
 from envlock.image.layers import build_file_layer, build_wheel_layers
 from envlock.image.plan import BuildOptions, finish, plan
 from envlock.image.runtime import runtime_files
 from envlock.lock.model import Lock
-from envlock.oci.model import Image
+from envlock.oci.model import Image, Layer
 
 
 def assemble(
@@ -29,7 +30,8 @@ def assemble(
 ) -> Image:
     """Build the image of ``lock``. ``wheels`` maps each package's name to its file.
 
-    Raises InputError for a missing base layer or a malformed wheel, IntegrityError for wrong bytes.
+    Raises InputError for a missing base layer or a malformed wheel, IntegrityError for wrong bytes,
+    UnreachableError when the bytecode is wanted and the image's interpreter does not run here.
     """
     planned = plan(lock, lock_bytes=lock_bytes, options=options, runtime=runtime_files())
     base_copies.bring(lock.base, store, lock_directory)
@@ -38,5 +40,24 @@ def assemble(
         built = build_wheel_layers(
             planned.groups, wheels, minor=lock.python.minor, store=store, advance=advance
         )
+    bytecode: tuple[Layer, ...] = ()
+    if planned.bytecode:
+        contents = (
+            *bytecode_layers.of_wheels(planned.groups, wheels, built.left_out, lock.python.minor),
+            bytecode_layers.of_files(planned.own[0].files, planned.own[0].comment, store),
+        )
+        bytecode = bytecode_layers.build(
+            contents, _compiler(lock, store, progress), interpreter.cache_tag(lock.python)
+        )
     own = tuple(build_file_layer(layer.files, layer.comment, store) for layer in planned.own)
-    return finish(planned, built + own)
+    return finish(planned, built.layers + bytecode + own)
+
+
+def _compiler(lock: Lock, store: Store, progress: Progress) -> Compiler:
+    layers = lock.base.layers
+    return Compiler(
+        identity=interpreter.identity(layers),
+        prepared=lambda: interpreter.prepared(layers, lock.python, store, progress),
+        store=store,
+        progress=progress,
+    )

@@ -1,9 +1,10 @@
-"""The ``host`` base: the captured machine's OS packages and interpreter, packed once into two layers.
+"""The ``host`` base: the captured machine's OS packages and interpreter, packed once.
 
 Rules kept here (docs/image.md, "Bases"):
 
 * Layer 1, ``os``: the files of OS packages, unowned libraries and what :mod:`base_root` makes.
   Layer 2, ``python``: the relocated interpreter, where no package owns it, and /opt/env/bin's links.
+  Layer 3: the standard library's bytecode (:mod:`base_bytecode`).
 * Names sorted, parents explicit, owner 0:0 without names, one time; files keep their mode and symlinks
   their target, but nothing is ever setuid, setgid or a device. Hard links become files.
 * A file is held to the MD5 that the capture saw; other bytes raise IntegrityError.
@@ -24,14 +25,14 @@ from pathlib import Path
 from envlock.core.digest import Digest
 from envlock.core.progress import Advance, Progress
 from envlock.host.store import HashingWriter, Store
-from envlock.image import base_root
+from envlock.image import base_bytecode, base_root
 from envlock.image.relocate import Move, alias, relocate, remains
 from envlock.lock.environment import HostFiles
 from envlock.lock.model import Base, BaseLayer, Gap, Python
 from envlock.oci import tar
 from envlock.oci.layer import MTIME
 from envlock.oci.model import MEDIA_LAYER_GZIP
-from envlock.runtime.errors import InputError, IntegrityError
+from envlock.runtime.errors import InputError, IntegrityError, UnreachableError
 
 FORMAT = "1"
 """Changes whenever the same inputs give other bytes."""
@@ -69,13 +70,12 @@ class _Plan:
     move: Move | None = None
 
 
-def pack(host_files: HostFiles, *, python: Python, store: Store, progress: Progress) -> Base:
-    """Pack ``host_files`` into the store and return the pinned base. Findings: :func:`pack_host`."""
-    return pack_host(host_files, python=python, store=store, progress=progress).base
-
-
-def pack_host(host_files: HostFiles, *, python: Python, store: Store, progress: Progress) -> Packed:
+def pack_host(
+    host_files: HostFiles, *, python: Python, store: Store, progress: Progress, bytecode: bool = True
+) -> Packed:
     """Pack ``host_files`` and also return what still names the captured machine's home directory.
+
+    With ``bytecode`` a third layer holds that of the standard library; a gap where it can't be made.
 
     Raises IntegrityError for a file that changed since it was captured, InputError for one that is gone.
     """
@@ -83,8 +83,18 @@ def pack_host(host_files: HostFiles, *, python: Python, store: Store, progress: 
     total = sum(_size(member) for plan in plans for member in plan.members)
     with progress.task("packing the base", total, "B") as advance, ThreadPoolExecutor(len(plans)) as pool:
         done = list(pool.map(lambda plan: _layer(plan, store, advance), plans))
-    gaps = sorted({gap for _, found in done for gap in found}, key=lambda gap: gap.subject)
-    return Packed(base=Base(kind="host", layers=tuple(layer for layer, _ in done)), gaps=tuple(gaps))
+    layers = tuple(layer for layer, _ in done)
+    gaps = {gap for _, found in done for gap in found}
+    if bytecode:
+        try:
+            made = base_bytecode.layer(layers, python, store, progress)
+        except (InputError, UnreachableError):
+            # Its text names places of this machine, which no lock may.
+            gaps.add(Gap(subject=base_bytecode.COMMENT, reason="the packed interpreter does not run here"))
+        else:
+            layers = layers if made is None else (*layers, made)
+    found = tuple(sorted(gaps, key=lambda gap: gap.subject))
+    return Packed(base=Base(kind="host", layers=layers), gaps=found)
 
 
 def _os_plan(host: HostFiles) -> _Plan:

@@ -147,7 +147,7 @@ def _index_key(task: _WheelTask) -> str:
 
 def _index(task: _WheelTask) -> dict[str, str]:
     """Return the hash and mode of each path that the wheel installs. Runs in a worker."""
-    _verify(task)
+    verify(task.package, task.path)
     with open_wheel(task.path, task.package.wheel.name) as reader:
         return {file.path.text: f"{file.recorded} {file.mode:o}" for file in _installed(reader, task)}
 
@@ -156,16 +156,17 @@ def _installed(reader: WheelReader, task: _WheelTask) -> tuple[InstalledFile, ..
     return install(read_contents(reader), minor=task.minor)
 
 
-def _verify(task: _WheelTask) -> None:
+def verify(package: Package, path: Path) -> None:
+    """Raise InputError when the wheel can't be read, IntegrityError when it is not the locked one."""
     try:
-        found = file_digest(task.path)
+        found = file_digest(path)
     except OSError as error:
-        raise InputError("cannot read a wheel", where=task.package.wheel.name, found=str(error)) from error
-    if found != task.package.wheel.sha256:
+        raise InputError("cannot read a wheel", where=package.wheel.name, found=str(error)) from error
+    if found != package.wheel.sha256:
         raise IntegrityError(
-            f"the wheel of {task.package.name} {task.package.version} is not the locked one",
-            where=task.package.wheel.name,
-            expected=str(task.package.wheel.sha256),
+            f"the wheel of {package.name} {package.version} is not the locked one",
+            where=package.wheel.name,
+            expected=str(package.wheel.sha256),
             found=str(found),
         )
 
@@ -205,7 +206,7 @@ def _build(task: _GroupTask) -> Layer:
         entries: list[Entry] = []
         for wheel in task.wheels:
             if not wheel.verified:
-                _verify(wheel)
+                verify(wheel.package, wheel.path)
             reader = stack.enter_context(open_wheel(wheel.path, wheel.package.wheel.name))
             entries.extend(_entries(reader, wheel, verifier))
         # Inside the store's block, so that a layer with a wrong file never gets a name.

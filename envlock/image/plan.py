@@ -5,7 +5,9 @@ Rules kept here (docs/image.md):
 * A big wheel gets a layer of its own; small ones share a fixed number of layers, by the hash of
   their name, so that one changed package touches one layer. Only the lock's sizes decide.
 * Layers go from large and stable to small and changing: base, big wheels by size class, small
-  wheels, envlock's runtime, the lock. No more than 60 with the base's.
+  wheels, the bytecode of each of these layers in the same order, envlock's runtime, the lock. No
+  more than 60 with the base's. Whether a wheel holds Python is not in the lock, so there is room for
+  the bytecode of each; a layer that would be empty is left out.
 * The config holds nothing that depends on where or when the image is built.
 """
 
@@ -18,6 +20,7 @@ from typing import Final, Literal
 
 from envlock.core import canonical
 from envlock.core.digest import Digest
+from envlock.image.bytecode_worker import FORMAT as BYTECODE_FORMAT
 from envlock.image.facts import image_json
 from envlock.image.install import FORMAT as INSTALL_FORMAT
 from envlock.image.install import site_packages
@@ -33,11 +36,12 @@ MAX_LAYERS: Final = 60
 DEFAULT_CREATED: Final = 315_532_800
 """1980-01-01T00:00:00Z."""
 FORMAT: Final = f"{LAYER_FORMAT}.{INSTALL_FORMAT}"
-"""The label ``dev.envlock.format``: which bytes the same lock turns into."""
+"""The label ``dev.envlock.format``: which bytes the same lock turns into. Bytecode adds its own."""
 
 _BIG: Final = 4 << 20
 _SHARED_LAYERS: Final = 8
 _OWN_LAYERS: Final = 2
+_RUNTIME_BYTECODE: Final = 1
 _USER: Final = 65532
 _ENTRYPOINT: Final = "/opt/envlock/bin/envlock-run"
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -52,6 +56,7 @@ class BuildOptions:
     created: int = DEFAULT_CREATED
     threads: int | None = None
     isa: Isa = "portable"
+    bytecode: bool = True
     labels: tuple[tuple[str, str], ...] = ()
 
 
@@ -99,15 +104,31 @@ class FileLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePlan:
-    """An image before its layers are built. Layers: ``base``, then ``groups``, then ``own``."""
+    """An image before its layers are built.
+
+    Layers: ``base``, then ``groups``, then with ``bytecode`` that of each group and of envlock's
+    runtime (none that would be empty), then ``own``.
+    """
 
     base: tuple[Layer, ...]
     groups: tuple[WheelGroup, ...]
     own: tuple[FileLayer, ...]
+    bytecode: bool
     architecture: str
     created: int
     environment: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, str], ...]
+
+    @property
+    def bytecode_comments(self) -> tuple[str, ...]:
+        """The history entries of the bytecode's layers, were none of them empty."""
+        comments = (*(group.comment for group in self.groups), self.own[0].comment)
+        return tuple(map(bytecode_comment, comments)) if self.bytecode else ()
+
+
+def bytecode_comment(sources: str) -> str:
+    """Return the history entry of the layer with the bytecode of ``sources``."""
+    return f"bytecode of {sources}"
 
 
 def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: RuntimeFiles) -> ImagePlan:
@@ -134,15 +155,16 @@ def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: Runti
     labels = {
         **_standard_labels(lock, options.created),
         "dev.envlock.environment-id": str(identity),
-        "dev.envlock.format": FORMAT,
+        "dev.envlock.format": f"{FORMAT}.{BYTECODE_FORMAT}" if options.bytecode else FORMAT,
         "dev.envlock.lock-sha256": Digest.of(lock_bytes).hex,
         "dev.envlock.runtime": str(runtime.digest),
         **dict(options.labels),
     }
     return ImagePlan(
         base=base,
-        groups=_groups(lock.packages, MAX_LAYERS - _OWN_LAYERS - len(base)),
+        groups=_groups(lock.packages, _room(len(base), bytecode=options.bytecode)),
         own=(_runtime_layer(lock, runtime), _lock_layer(lock_bytes, facts)),
+        bytecode=options.bytecode,
         architecture=lock.platform.partition("/")[2],
         created=options.created,
         environment=_environment(lock, variables),
@@ -151,7 +173,7 @@ def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: Runti
 
 
 def finish(planned: ImagePlan, built: tuple[Layer, ...]) -> Image:
-    """Return the image of the plan. ``built``: its groups' and its own layers, in order."""
+    """Return the image of the plan. ``built``: its groups', its bytecode's and its own layers, in order."""
     layers = planned.base + built
     created = _rfc3339(planned.created)
     config = canonical.dumps(
@@ -186,14 +208,23 @@ def finish(planned: ImagePlan, built: tuple[Layer, ...]) -> Image:
     return Image(manifest=manifest, config=config, layers=layers)
 
 
-def _groups(packages: tuple[Package, ...], room: int) -> tuple[WheelGroup, ...]:
-    """Return the wheels' layers, bottom first, at most ``room``."""
-    if room <= _SHARED_LAYERS:
+def _room(base: int, *, bytecode: bool) -> int:
+    """Return how many layers of wheels there may be. Raises InputError when they are too few."""
+    above = _OWN_LAYERS + _RUNTIME_BYTECODE if bytecode else _OWN_LAYERS
+    needed = (_SHARED_LAYERS + 1) * (2 if bytecode else 1)
+    room = MAX_LAYERS - above - base
+    if room < needed:
         raise InputError(
             "too many layers in the base",
-            expected=f"at most {MAX_LAYERS - _OWN_LAYERS - _SHARED_LAYERS - 1}",
-            found=f"{MAX_LAYERS - _OWN_LAYERS - room}",
+            expected=f"at most {MAX_LAYERS - above - needed}",
+            found=f"{base}",
+            hint="envlock build --no-bytecode needs fewer layers" if bytecode else None,
         )
+    return room // 2 if bytecode else room
+
+
+def _groups(packages: tuple[Package, ...], room: int) -> tuple[WheelGroup, ...]:
+    """Return the wheels' layers, bottom first, at most ``room``."""
     big = sorted((one for one in packages if one.wheel.size >= _BIG), key=_by_size_class)
     alone = big[: room - _SHARED_LAYERS]
     names = {one.name for one in alone}

@@ -64,13 +64,14 @@ def make(directory: Path, store: Store) -> tuple[Lock, dict[str, Path]]:
 
 
 def build(directory: Path, store: Store) -> Image:
-    """Build the fixture with a runtime that no change of envlock's code changes."""
+    """Build the fixture, which has no interpreter, with a runtime that no change of code changes."""
     lock, wheels = make(directory, store)
-    planned = plan(lock, lock_bytes=b"lock", options=BuildOptions(isa="native", threads=2), runtime=RUNTIME)
+    options = BuildOptions(isa="native", threads=2, bytecode=False)
+    planned = plan(lock, lock_bytes=b"lock", options=options, runtime=RUNTIME)
     with Silent().task("", None) as advance:
         built = build_wheel_layers(planned.groups, wheels, minor="3.11", store=store, advance=advance)
     own = tuple(build_file_layer(layer.files, layer.comment, store) for layer in planned.own)
-    return finish(planned, built + own)
+    return finish(planned, built.layers + own)
 
 
 def build_archive(directory: Path) -> None:

@@ -34,7 +34,7 @@ def built(lock: Lock, wheels: dict[str, Path], store: Store, directory: Path | N
         lock_bytes=b"lock",
         wheels=wheels,
         store=store,
-        options=BuildOptions(),
+        options=BuildOptions(bytecode=False),
         progress=Silent(),
         lock_directory=directory,
     )

@@ -81,17 +81,42 @@ def test_a_version_of_about_the_same_size_keeps_its_place() -> None:
     assert a == b
 
 
-@pytest.mark.parametrize("layers", [0, 5, 48])
-def test_there_are_never_more_than_60_layers(layers: int) -> None:
+@pytest.mark.parametrize(
+    ("layers", "bytecode"), [(0, True), (5, True), (39, True), (0, False), (5, False), (49, False)]
+)
+def test_there_are_never_more_than_60_layers(
+    layers: int,
+    bytecode: bool,  # noqa: FBT001 # a parameter of the test
+) -> None:
     many = [sized(f"big-{number:03}", (5 + number) * MIB) for number in range(120)]
-    found = planned(replace(lock_of(*many), base=Base(kind="host", layers=base_layers(layers))))
-    assert len(found.base) + len(found.groups) + len(found.own) <= 60
+    lock = replace(lock_of(*many), base=Base(kind="host", layers=base_layers(layers)))
+    found = planned(lock, bytecode=bytecode)
+    count = len(found.base) + len(found.groups) + len(found.bytecode_comments) + len(found.own)
+    assert 58 < count <= 60
     assert sum(len(group.packages) for group in found.groups) == 120
 
 
-def test_a_base_that_leaves_no_room_is_refused() -> None:
-    with pytest.raises(InputError, match="too many layers"):
-        planned(replace(lock_of(), base=Base(kind="oci", layers=base_layers(50))))
+@pytest.mark.parametrize(("layers", "bytecode", "most"), [(40, True, 39), (50, False, 49)])
+def test_a_base_that_leaves_no_room_is_refused(
+    layers: int,
+    bytecode: bool,  # noqa: FBT001 # a parameter of the test
+    most: int,
+) -> None:
+    with pytest.raises(InputError, match=f"too many layers.* at most {most}, found {layers}") as caught:
+        planned(replace(lock_of(), base=Base(kind="oci", layers=base_layers(layers))), bytecode=bytecode)
+    assert ("--no-bytecode" in str(caught.value.hint)) == bytecode
+
+
+def test_each_layer_of_wheels_and_the_runtime_have_bytecode_that_the_format_names() -> None:
+    lock = lock_of(sized("torch", 200 * MIB), sized("small", 1000))
+    found, without = planned(lock), planned(lock, bytecode=False)
+    assert found.bytecode_comments == (
+        "bytecode of torch 1",
+        "bytecode of small 1",
+        "bytecode of envlock runtime",
+    )
+    assert without.bytecode_comments == ()
+    assert dict(found.labels)["dev.envlock.format"] != dict(without.labels)["dev.envlock.format"]
 
 
 def test_the_lock_and_the_facts_lie_on_top() -> None:

@@ -45,7 +45,12 @@ def _bytes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 
 def pack(host: HostFiles, python: Python, store: Store) -> Base:
-    return base.pack(host, python=python, store=store, progress=Silent())
+    """Pack without bytecode: the interpreter of this machine is none."""
+    return packed(host, python, store).base
+
+
+def packed(host: HostFiles, python: Python, store: Store) -> base.Packed:
+    return base.pack_host(host, python=python, store=store, progress=Silent(), bytecode=False)
 
 
 def test_layers_are_os_and_python_with_every_parent_before_its_children(
@@ -151,9 +156,9 @@ def test_symlink_where_others_need_a_directory_becomes_one(
 def test_second_pack_reads_the_memory_and_writes_nothing(
     host: HostFiles, python: Python, store: Store
 ) -> None:
-    first = base.pack_host(host, python=python, store=store, progress=Silent())
+    first = packed(host, python, store)
     times = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
-    assert base.pack_host(host, python=python, store=store, progress=Silent()) == first
+    assert packed(host, python, store) == first
     assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == times
 
 
@@ -208,6 +213,16 @@ def test_what_still_names_the_home_is_a_gap_also_from_memory(
     assert base._layer(plan, store, lambda _: None) == first
 
 
+def test_standard_library_without_bytecode_is_a_gap_that_names_no_place(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path
+) -> None:
+    """The fixture's interpreter is no program, so nothing can be compiled with it."""
+    found = base.pack_host(host, python=python, store=store, progress=Silent())
+    (gap,) = [gap for gap in found.gaps if gap.subject == "bytecode of the standard library"]
+    assert str(tmp_path) not in gap.reason
+    assert found.base == pack(host, python, store)
+
+
 @contextmanager
 def umask(value: int) -> Iterator[None]:
     old = os.umask(value)
@@ -224,7 +239,8 @@ from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.image import base
 host, python = pickle.loads(Path(sys.argv[1]).read_bytes())
-packed = base.pack(host, python=python, store=Store(Path(sys.argv[2])), progress=Silent())
+store = Store(Path(sys.argv[2]))
+packed = base.pack_host(host, python=python, store=store, progress=Silent(), bytecode=False).base
 print([(layer.diff_id.hex, layer.blob.hex) for layer in packed.layers])
 """
 
