@@ -23,10 +23,11 @@ from envlock.core.digest import Digest
 from envlock.host.store import Store
 from envlock.image import remembered, runtime
 from envlock.image.bytecode import Compiler, Sources, Unit
+from envlock.image.groups import WheelGroup
 from envlock.image.install import FORMAT as INSTALL_FORMAT
 from envlock.image.install import install, site_packages
 from envlock.image.layers import verify
-from envlock.image.plan import ImageFile, WheelGroup, bytecode_comment
+from envlock.image.plan import ImageFile, bytecode_comment
 from envlock.image.wheel import WheelReader, open_wheel, read_contents
 from envlock.image.workers import run
 from envlock.lock.model import Package

@@ -20,10 +20,11 @@ from envlock.core.progress import Advance
 from envlock.host.files import file_digest
 from envlock.host.store import Store
 from envlock.image import remembered
+from envlock.image.groups import WheelGroup
 from envlock.image.install import FORMAT as INSTALL_FORMAT
 from envlock.image.install import InstalledFile, install, site_packages
 from envlock.image.ownership import InstalledPaths, left_out
-from envlock.image.plan import ImageFile, WheelGroup
+from envlock.image.plan import ImageFile
 from envlock.image.record import Verifier
 from envlock.image.wheel import WheelReader, open_wheel, read_contents
 from envlock.image.workers import run

@@ -2,16 +2,12 @@
 
 Rules kept here (docs/image.md):
 
-* A big wheel gets a layer of its own; small ones share a fixed number of layers, by the hash of
-  their name, so that one changed package touches one layer. Only the lock's sizes decide.
 * Layers go from large and stable to small and changing: base, big wheels by size class, small
-  wheels, the bytecode of each of these layers in the same order, envlock's runtime, the lock. No
-  more than 60 with the base's. Whether a wheel holds Python is not in the lock, so there is room for
-  the bytecode of each; a layer that would be empty is left out.
+  wheels, the bytecode of each of these layers in the same order, envlock's runtime, the lock. A layer
+  of bytecode that would be empty is left out.
 * The config holds nothing that depends on where or when the image is built.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,26 +18,21 @@ from envlock.core import canonical
 from envlock.core.digest import Digest
 from envlock.image.bytecode_worker import FORMAT as BYTECODE_FORMAT
 from envlock.image.facts import image_json
+from envlock.image.groups import WheelGroup, grouped, room
 from envlock.image.install import FORMAT as INSTALL_FORMAT
 from envlock.image.install import site_packages
 from envlock.lock.identity import environment_id
-from envlock.lock.model import Lock, Package
+from envlock.lock.model import Lock
 from envlock.oci.layer import FORMAT as LAYER_FORMAT
 from envlock.oci.model import MEDIA_CONFIG, MEDIA_MANIFEST, Image, Layer
 from envlock.oci.path import ImagePath
 from envlock.runtime.determinism import image_environment
-from envlock.runtime.errors import InputError
 
-MAX_LAYERS: Final = 60
 DEFAULT_CREATED: Final = 315_532_800
 """1980-01-01T00:00:00Z."""
 FORMAT: Final = f"{LAYER_FORMAT}.{INSTALL_FORMAT}"
 """The label ``dev.envlock.format``: which bytes the same lock turns into. Bytecode adds its own."""
 
-_BIG: Final = 4 << 20
-_SHARED_LAYERS: Final = 8
-_OWN_LAYERS: Final = 2
-_RUNTIME_BYTECODE: Final = 1
 _USER: Final = 65532
 _ENTRYPOINT: Final = "/opt/envlock/bin/envlock-run"
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -75,23 +66,6 @@ class RuntimeFiles:
 
     files: tuple[ImageFile, ...]
     digest: Digest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WheelGroup:
-    """The packages of one layer, sorted by name."""
-
-    packages: tuple[Package, ...]
-
-    @property
-    def size(self) -> int:
-        """The wheels' bytes, as the lock has them."""
-        return sum(package.wheel.size for package in self.packages)
-
-    @property
-    def comment(self) -> str:
-        """The layer's history entry."""
-        return ", ".join(f"{package.name} {package.version}" for package in self.packages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +136,7 @@ def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: Runti
     }
     return ImagePlan(
         base=base,
-        groups=_groups(lock.packages, _room(len(base), bytecode=options.bytecode)),
+        groups=grouped(lock.packages, room(len(base), bytecode=options.bytecode)),
         own=(_runtime_layer(lock, runtime), _lock_layer(lock_bytes, facts)),
         bytecode=options.bytecode,
         architecture=lock.platform.partition("/")[2],
@@ -206,44 +180,6 @@ def finish(planned: ImagePlan, built: tuple[Layer, ...]) -> Image:
         }
     )
     return Image(manifest=manifest, config=config, layers=layers)
-
-
-def _room(base: int, *, bytecode: bool) -> int:
-    """Return how many layers of wheels there may be. Raises InputError when they are too few."""
-    above = _OWN_LAYERS + _RUNTIME_BYTECODE if bytecode else _OWN_LAYERS
-    needed = (_SHARED_LAYERS + 1) * (2 if bytecode else 1)
-    room = MAX_LAYERS - above - base
-    if room < needed:
-        raise InputError(
-            "too many layers in the base",
-            expected=f"at most {MAX_LAYERS - above - needed}",
-            found=f"{base}",
-            hint="envlock build --no-bytecode needs fewer layers" if bytecode else None,
-        )
-    return room // 2 if bytecode else room
-
-
-def _groups(packages: tuple[Package, ...], room: int) -> tuple[WheelGroup, ...]:
-    """Return the wheels' layers, bottom first, at most ``room``."""
-    big = sorted((one for one in packages if one.wheel.size >= _BIG), key=_by_size_class)
-    alone = big[: room - _SHARED_LAYERS]
-    names = {one.name for one in alone}
-    shared: dict[int, list[Package]] = {}
-    for package in sorted(packages, key=lambda one: one.name):
-        if package.name not in names:
-            shared.setdefault(_share(package.name), []).append(package)
-    return tuple(WheelGroup(packages=(one,)) for one in alone) + tuple(
-        WheelGroup(packages=tuple(shared[number])) for number in sorted(shared)
-    )
-
-
-def _by_size_class(package: Package) -> tuple[int, str]:
-    """Order by powers of two, so that a new version of about the same size keeps its place."""
-    return -package.wheel.size.bit_length(), package.name
-
-
-def _share(name: str) -> int:
-    return hashlib.sha256(name.encode()).digest()[0] % _SHARED_LAYERS
 
 
 def _determinism(lock: Lock, options: BuildOptions) -> Mapping[str, str]:
