@@ -71,7 +71,8 @@ def _mig(nvml: Any, handle: object) -> bool:
 def _gap(nvml: Any, error: Exception) -> Gap:
     absent = (nvml.NVML_ERROR_LIBRARY_NOT_FOUND, nvml.NVML_ERROR_DRIVER_NOT_LOADED)
     if getattr(error, "value", None) in absent:
-        return Gap(subject="gpu", reason="no NVIDIA driver on this machine, so no GPU was captured")
+        reason = "no NVIDIA driver on this machine, so no GPU was captured"
+        return Gap(subject="gpu", reason=reason, harmless=True)
     return Gap(subject="gpu", reason=f"NVML failed: {error}")
 
 

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
+from rich.markup import escape
 
 from envlock import capture
 from envlock.cli import options, terminal
@@ -19,6 +21,8 @@ from envlock.lock import codec, file, identity
 from envlock.lock.model import Gap, Lock
 from envlock.runtime.errors import UsageError
 from envlock.wheels import configuration, locate, sidecar
+
+_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class Request:
     show_default=True,
     help="Where the lock goes; pip and uv demand a name like pylock.NAME.toml.",
 )
-@click.option("--strict", is_flag=True, help="Exit 1 when anything stands under gaps.")
+@click.option("--strict", is_flag=True, help="Exit 1 when something could not be captured.")
 @options.network
 @options.as_json
 @options.quiet
@@ -86,7 +90,12 @@ def command(
     elif not quiet:
         for line in _lines(lock, output):
             terminal.err.print(line)
-    return 1 if strict and lock.gaps else 0
+    return 1 if strict and not is_complete(lock) else 0
+
+
+def is_complete(lock: Lock) -> bool:
+    """Say whether everything was captured that was there to be captured."""
+    return all(gap.harmless for gap in lock.gaps)
 
 
 def _capture(request: Request, progress: Progress) -> Lock:
@@ -130,7 +139,7 @@ def _capture(request: Request, progress: Progress) -> Lock:
     return lock
 
 
-def _summary(lock: Lock, output: Path) -> dict[str, object]:
+def _summary(lock: Lock, output: Path) -> dict[str, Any]:
     return {
         "lock": str(output),
         "environment-id": str(identity.environment_id(lock)),
@@ -152,9 +161,19 @@ def _lines(lock: Lock, output: Path) -> Iterator[str]:
     yield f"  packages         {len(lock.packages)} ({sure})"
     yield f"  system packages  {len(lock.system_packages)}, base {size / 1e6:.0f} MB compressed"
     yield f"  environment-id   {identity.environment_id(lock)}"
-    for gap in lock.gaps:
-        yield f"  [yellow]gap[/]  {_sentence(gap)}"
+    for subjects, reason in _gaps_by_reason(lock):
+        yield f"  [yellow]gap[/]  {escape(subjects)}: {escape(reason)}"
     yield f"  wrote {output}"
+
+
+def _gaps_by_reason(lock: Lock) -> Iterator[tuple[str, str]]:
+    """Yield (subjects, reason), one line for all gaps of one reason: --json lists each."""
+    by_reason: dict[str, list[str]] = {}
+    for gap in lock.gaps:
+        by_reason.setdefault(gap.reason, []).append(gap.subject)
+    for reason, subjects in by_reason.items():
+        named, hidden = subjects[:_NAMED], len(subjects) - _NAMED
+        yield ", ".join(named) + (f" and {hidden} more" if hidden > 0 else ""), reason
 
 
 def _sentence(gap: Gap) -> str:

@@ -179,6 +179,8 @@ class Gap:
 
     subject: str
     reason: str
+    harmless: bool = False
+    """Left out on purpose, or not there to be captured: no fault of the capture."""
     extra: Extra = field(default=(), compare=False)
 
 
