@@ -31,7 +31,7 @@ lint: $(VENV)/.ready  ## format, style, types, import rule, the runtime's lowest
 	$(BIN)/vermin --quiet --no-tips --exclude file --target=3.8- --violations envlock/runtime
 	$(BIN)/python -m pytest -q tests/docs
 
-bench: $(VENV)/.ready  ## capture and build beside pip inspect and docker build (writes bench/results/)
+bench: demo  ## capture and build beside pip inspect and docker build, on the demo (writes bench/results/)
 	$(BIN)/python bench/bench.py
 
 pins: $(VENV)/.ready  ## compile .ci/requirements.txt anew (needs Python 3.10, the oldest that is supported)
