@@ -91,8 +91,14 @@ class Choice:
 
 
 def options(function: Decorated) -> Decorated:
-    """Add ``--image``, ``--engine`` and ``--user``."""
+    """Add ``--image``, ``--engine``, ``--user`` and ``--work``."""
     for option in (
+        click.option(
+            "--work",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            default=Path(),
+            help="Directory that the job sees as /work (default: the current one).",
+        ),
         click.option(
             "--user", metavar="UID[:GID]", help="Run as this user (default: what is written is yours)."
         ),

@@ -19,12 +19,6 @@ from envlock.runtime.manifest import Manifest
 @click.argument("record", type=click.Path(dir_okay=False, path_type=Path))
 @execution.options
 @click.option(
-    "--work",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(),
-    help="Directory that the job sees as /work (default: the current one).",
-)
-@click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="An empty directory for the replay's outputs (default: a new one below out/replays).",

@@ -30,12 +30,6 @@ from envlock.runtime.record import RunRecord
 @click.option("--experiment", metavar="NAME", help="Experiment that the seeds belong to.")
 @execution.options
 @click.option(
-    "--work",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(),
-    help="Directory that the job sees as /work (default: the current one).",
-)
-@click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory that the job sees as /out and as ./out (default: out in the working directory).",
