@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -23,23 +22,7 @@ from envlock.capture.host_files import Collected
 from envlock.capture.python import Interpreter
 from envlock.lock.environment import OwnedFile
 from envlock.runtime.errors import InputError
-
-
-class Dpkg(Protocol):
-    """The simulator of conftest.py."""
-
-    root: Path
-
-    def install(
-        self,
-        name: str,
-        files: Mapping[str, bytes | None],
-        *,
-        version: str = ...,
-        same: bool = ...,
-        state: str = ...,
-    ) -> None: ...
-
+from tests.capture.simulators import DpkgSimulator
 
 Put = Callable[[Path, bytes], Path]
 Elf = Callable[..., bytes]
@@ -93,7 +76,7 @@ def collect(
 
 
 @pytest.fixture
-def machine(tmp_path: Path, dpkg: Dpkg, put: Put, make_elf: Elf) -> Interpreter:
+def machine(tmp_path: Path, dpkg: DpkgSimulator, put: Put, make_elf: Elf) -> Interpreter:
     """A machine with an unowned interpreter, one extension module and two library packages."""
     one = interpreter(tmp_path)
     run = f"{tmp_path}/os"
@@ -160,14 +143,14 @@ def test_changed_files_of_a_package_are_a_gap_and_keep_their_real_checksum(
     assert found.files.packages[0].files == (OwnedFile(path=f"{tmp_path}/os/sh", md5=edited),)
 
 
-def test_many_absent_files_are_counted(tmp_path: Path, machine: Interpreter, dpkg: Dpkg) -> None:
+def test_many_absent_files_are_counted(tmp_path: Path, machine: Interpreter, dpkg: DpkgSimulator) -> None:
     dpkg.install("shell", {f"{tmp_path}/os/none{index}": b"" for index in range(5)})
     reasons = {gap.subject: gap.reason for gap in collect(tmp_path, machine).gaps}
     assert reasons["shell"].endswith("and 2 more")
 
 
 def test_owned_interpreter_brings_the_packages_of_its_standard_library(
-    tmp_path: Path, machine: Interpreter, dpkg: Dpkg
+    tmp_path: Path, machine: Interpreter, dpkg: DpkgSimulator
 ) -> None:
     dpkg.install("python3.11-minimal", {str(machine.executable): None})
     dpkg.install("libpython3.11-stdlib", {f"{machine.stdlib}/os.py": None})

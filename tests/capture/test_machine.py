@@ -1,29 +1,15 @@
 """The probes of the machine: operating system, processor, GPU, CUDA, variables."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
 
 import pytest
 
 from envlock.capture import cpu, cuda, gpu, operating_system, packages_dpkg, variables
 from envlock.lock.environment import InstalledDistribution, RecordEntry
 from envlock.lock.model import CudaLibrary, GpuDevice
-
-
-class Dpkg(Protocol):
-    """The simulator of conftest.py."""
-
-    def install(
-        self,
-        name: str,
-        files: Mapping[str, bytes | None],
-        *,
-        version: str = ...,
-        same: bool = ...,
-        state: str = ...,
-    ) -> None: ...
+from tests.capture.simulators import DpkgSimulator
 
 
 def test_os_release_is_read_with_quotes_and_comments(
@@ -198,7 +184,7 @@ def test_driver_without_gpu_is_a_gap_and_mig_may_be_unsupported() -> None:
 
 
 def test_cuda_libraries_say_where_they_are_from(
-    tmp_path: Path, dpkg: Dpkg, put: Callable[[Path, bytes], Path]
+    tmp_path: Path, dpkg: DpkgSimulator, put: Callable[[Path, bytes], Path]
 ) -> None:
     site = tmp_path / "site"
     wheel = put(site / "nvidia/cuda_runtime/lib/libcudart.so.12", b"")

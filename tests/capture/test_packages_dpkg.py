@@ -1,6 +1,4 @@
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -8,20 +6,7 @@ from envlock.capture import packages_dpkg
 from envlock.capture.packages_dpkg import Database
 from envlock.core.digest import Digest
 from envlock.lock.model import SystemPackage
-
-
-class Dpkg(Protocol):
-    """The simulator of conftest.py."""
-
-    def install(
-        self,
-        name: str,
-        files: Mapping[str, bytes | None],
-        *,
-        version: str = ...,
-        same: bool = ...,
-        state: str = ...,
-    ) -> None: ...
+from tests.capture.simulators import DpkgSimulator
 
 
 def load(root: Path) -> Database:
@@ -34,7 +19,7 @@ def test_no_database_is_none(tmp_path: Path) -> None:
     assert packages_dpkg.load(tmp_path / "elsewhere") is None
 
 
-def test_owner_is_found_under_both_spellings_of_a_merged_usr(tmp_path: Path, dpkg: Dpkg) -> None:
+def test_owner_is_found_under_both_spellings_of_a_merged_usr(tmp_path: Path, dpkg: DpkgSimulator) -> None:
     (tmp_path / "usr/lib").mkdir(parents=True)
     (tmp_path / "lib").symlink_to("usr/lib")
     dpkg.install("libc6", {"/lib/libc.so.6": b"x", "/usr/lib/libm.so.6": b"y"}, same=True, version="2:2.36-9")
@@ -51,19 +36,19 @@ def test_owner_is_found_under_both_spellings_of_a_merged_usr(tmp_path: Path, dpk
     assert package.status.startswith("Package: libc6\n")
 
 
-def test_merged_directories_do_not_alias_without_a_link(tmp_path: Path, dpkg: Dpkg) -> None:
+def test_merged_directories_do_not_alias_without_a_link(tmp_path: Path, dpkg: DpkgSimulator) -> None:
     dpkg.install("a", {"/lib/a": b""})
     assert load(tmp_path).owner("/usr/lib/a") is None
 
 
-def test_removed_package_owns_nothing(tmp_path: Path, dpkg: Dpkg) -> None:
+def test_removed_package_owns_nothing(tmp_path: Path, dpkg: DpkgSimulator) -> None:
     dpkg.install("gone", {"/usr/bin/gone": b""}, state="deinstall ok config-files")
     database = load(tmp_path)
     assert database.owner("/usr/bin/gone") is None
     assert database.named("gone") is None
 
 
-def test_diverted_file_lies_where_the_diversion_says(tmp_path: Path, dpkg: Dpkg) -> None:
+def test_diverted_file_lies_where_the_diversion_says(tmp_path: Path, dpkg: DpkgSimulator) -> None:
     dpkg.install("new", {"/usr/bin/tool": b"new"})
     dpkg.install("old", {"/usr/bin/tool": b"old"})
     (tmp_path / "var/lib/dpkg/diversions").write_text("/usr/bin/tool\n/usr/bin/tool.old\nnew\n")
