@@ -109,7 +109,7 @@ def _host(
     progress: Progress,
 ) -> tuple[Collected | None, tuple[Gap, ...]]:
     if database is None:
-        reason = "this system has no dpkg database, so no host base can be packed; name another with --base"
+        reason = "this system has no dpkg database, so no host base can be packed"
         return None, (Gap(subject="base", reason=reason),)
     with progress.task("following libraries", None):
         found = host_files.collect(

@@ -25,19 +25,21 @@ from pathlib import Path
 from envlock.core.digest import Digest
 from envlock.core.progress import Advance, Progress
 from envlock.host.store import HashingWriter, Store
-from envlock.image import base_bytecode, base_root
+from envlock.image import base_bytecode, base_root, remembered
+from envlock.image.base_layer import pinned
 from envlock.image.relocate import Move, alias, relocate, remains
 from envlock.lock.environment import HostFiles
 from envlock.lock.model import Base, BaseLayer, Gap, Python
 from envlock.oci import tar
 from envlock.oci.layer import MTIME
-from envlock.oci.model import MEDIA_LAYER_GZIP
+from envlock.oci.model import Layer
 from envlock.runtime.errors import InputError, IntegrityError, UnreachableError
 
 FORMAT = "1"
 """Changes whenever the same inputs give other bytes."""
 
 _FACTS = "base-layer"
+_LEFTOVERS = "base-leftovers"
 _ENVIRONMENT = "/opt/env/bin"
 
 
@@ -150,29 +152,18 @@ def _complete(members: Iterable[_Member]) -> tuple[_Member, ...]:
 
 def _layer(plan: _Plan, store: Store, advance: Advance) -> tuple[BaseLayer, tuple[Gap, ...]]:
     key = _key(plan)
-    known = _remembered(store, key)
+    known = _remembered(plan, key, store)
     if known is not None:
         advance(sum(_size(member) for member in plan.members))
         return known
     leftovers: list[str] = []
     with store.writing() as sink:
         diff_id = _write(plan, sink, advance, leftovers)
-    layer = BaseLayer(
-        diff_id=diff_id,
-        blob=sink.digest,
-        size=sink.size,
-        media_type=MEDIA_LAYER_GZIP,
-        comment=plan.comment,
-    )
-    fact = {
-        "diff_id": layer.diff_id.hex,
-        "blob": layer.blob.hex,
-        "size": layer.size,
-        "comment": layer.comment,
-        "leftovers": leftovers,
-    }
-    store.remember(_FACTS, key, fact)
-    return layer, _gaps(leftovers)
+    layer = Layer(diff_id=diff_id, blob=sink.digest, size=sink.size, comment=plan.comment)
+    # The layer last: where it is remembered, so is what was found in it.
+    store.remember(_LEFTOVERS, key, {"paths": leftovers})
+    remembered.keep(store, _FACTS, key, layer)
+    return pinned(layer), _gaps(leftovers)
 
 
 def _key(plan: _Plan) -> str:
@@ -188,20 +179,12 @@ def _hash(member: _Member) -> str | None:
     return hashlib.sha256(_read(member)).hexdigest()
 
 
-def _remembered(store: Store, key: str) -> tuple[BaseLayer, tuple[Gap, ...]] | None:
-    fact = store.fact(_FACTS, key)
-    if fact is None:
+def _remembered(plan: _Plan, key: str, store: Store) -> tuple[BaseLayer, tuple[Gap, ...]] | None:
+    layer = remembered.recall(store, _FACTS, key, plan.comment)
+    leftovers = (store.fact(_LEFTOVERS, key) or {}).get("paths")
+    if layer is None or not isinstance(leftovers, list):
         return None
-    layer = BaseLayer(
-        diff_id=Digest(str(fact["diff_id"])),
-        blob=Digest(str(fact["blob"])),
-        size=int(str(fact["size"])),
-        media_type=MEDIA_LAYER_GZIP,
-        comment=str(fact["comment"]),
-    )
-    leftovers = fact["leftovers"]
-    names = [str(name) for name in leftovers] if isinstance(leftovers, list) else []
-    return (layer, _gaps(names)) if store.find(layer.blob) is not None else None
+    return pinned(layer), _gaps(map(str, leftovers))
 
 
 def _write(plan: _Plan, sink: HashingWriter, advance: Advance, leftovers: list[str]) -> Digest:

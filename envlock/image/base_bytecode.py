@@ -16,6 +16,7 @@ from envlock.core.progress import Progress
 from envlock.host.files import scratch_directory
 from envlock.host.store import Store
 from envlock.image import bytecode_layers, interpreter
+from envlock.image.base_layer import pinned
 from envlock.image.bytecode import Compiler, Unit
 from envlock.image.plan import ImageFile
 from envlock.lock.model import BaseLayer, Python
@@ -45,15 +46,7 @@ def layer(layers: Sequence[BaseLayer], python: Python, store: Store, progress: P
         )
         content = bytecode_layers.Content(comment=COMMENT, units=((unit, ()),))
         made = bytecode_layers.build((content,), compiler, interpreter.cache_tag(python))
-    for one in made:
-        return BaseLayer(
-            diff_id=one.diff_id,
-            blob=one.blob,
-            size=one.size,
-            media_type=one.media_type,
-            comment=one.comment,
-        )
-    return None
+    return pinned(made[0]) if made else None
 
 
 def _unpacked(

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from envlock.core import canonical
 from envlock.core.digest import Digest
+from envlock.image.base_layer import of_image
 from envlock.image.bytecode_worker import FORMAT as BYTECODE_FORMAT
 from envlock.image.facts import image_json
 from envlock.image.groups import WheelGroup, grouped, room
@@ -107,16 +108,7 @@ def bytecode_comment(sources: str) -> str:
 
 def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: RuntimeFiles) -> ImagePlan:
     """Decide layers, labels and config. Raises InputError when the base leaves no room for layers."""
-    base = tuple(
-        Layer(
-            diff_id=layer.diff_id,
-            blob=layer.blob,
-            size=layer.size,
-            media_type=layer.media_type,
-            comment=layer.comment,
-        )
-        for layer in lock.base.layers
-    )
+    base = tuple(map(of_image, lock.base.layers))
     identity = environment_id(lock)
     variables = _determinism(lock, options)
     facts = image_json(

@@ -169,6 +169,17 @@ def test_altered_blob_in_the_store_is_packed_again(host: HostFiles, python: Pyth
     members(first, store)
 
 
+@pytest.mark.parametrize("kind", ["base-layer", "base-leftovers"])
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"blob": 1, "paths": 1}'])
+def test_damaged_memory_is_no_memory(
+    host: HostFiles, python: Python, store: Store, kind: str, damage: bytes
+) -> None:
+    first = packed(host, python, store)
+    for fact in (store.root / "facts" / kind).iterdir():
+        fact.write_bytes(damage)
+    assert packed(host, python, store) == first
+
+
 @pytest.mark.parametrize("name", ["os/lib/libloose.so", "os/lib/libz.so.1.3"])
 def test_changed_input_gives_another_layer_or_is_refused(
     host: HostFiles, python: Python, store: Store, tmp_path: Path, name: str
