@@ -125,6 +125,8 @@ def _capture(request: Request, progress: Progress) -> Lock:
         cpu=environment.cpu,
         gpu=environment.gpu,
         cuda=environment.cuda,
+        conda=environment.conda,
+        libraries=environment.libraries,
         packages=located.packages,
         system_packages=tuple(one.package for one in environment.host_files.packages),
         base=packed.base,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envlock.lock.model import (
+    CondaPackage,
     Cpu,
     CudaLibrary,
     Gap,
@@ -69,6 +70,8 @@ class InstalledDistribution:
     """RECORD paths whose bytes differ from RECORD, or that are missing."""
     requires: tuple[str, ...] = ()
     """``Requires-Dist`` lines of METADATA, sorted."""
+    conda: CondaPackage | None = None
+    """The conda package that put it there, where one did: it is trusted before ``direct_url``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,5 +136,8 @@ class Environment:
     project: Project | None
     variables: tuple[tuple[str, str], ...]
     distributions: tuple[InstalledDistribution, ...]
+    conda: tuple[CondaPackage, ...] = ()
+    libraries: tuple[tuple[str, str], ...] = ()
+    """As :attr:`envlock.lock.model.Lock.libraries`."""
     host_files: HostFiles | None
     gaps: tuple[Gap, ...]

@@ -16,7 +16,9 @@ LOCK_VERSION = 1
 Source = Literal["index", "archive", "vcs", "directory", "conda", "repacked"]
 Evidence = Literal["recorded", "matched", "hashed", "repacked"]
 PrefixKind = Literal["system", "pyenv", "conda", "standalone", "venv", "other"]
+PackageManager = Literal["dpkg", "rpm", "apk"]
 Extra = tuple[tuple[str, object], ...]
+Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class Package:
     modified: tuple[str, ...] = ()
     """Installed files that differ from RECORD, relative to site-packages."""
     editable: bool = False
+    build: Pairs = ()
+    """Facts of how a package that no index has was built: ``generator``, ``compiler``, ``torch``, ``cuda``."""
     extra: Extra = ()
 
 
@@ -91,6 +95,23 @@ class SystemPackage:
     version: str
     architecture: str
     sha256: Digest | None = None
+    manager: PackageManager = "dpkg"
+    snapshot: str | None = None
+    """Date of the archive's snapshot that has it, ``20261101T000000Z``, where the sources name one."""
+    extra: Extra = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaPackage:
+    """A package of the conda prefix, as ``conda-meta`` tells; its URL and channel without tokens."""
+
+    name: str
+    version: str
+    build: str
+    channel: str
+    url: str | None = None
+    sha256: Digest | None = None
+    md5: str | None = None
     extra: Extra = ()
 
 
@@ -102,6 +123,10 @@ class Cpu:
     isa: str
     cores: int
     """Cores that this process may use (affinity and cgroup limit), at least 1."""
+    vendor: str = ""
+    """As the processor says it: ``GenuineIntel``, ``AuthenticAMD``."""
+    flags: tuple[str, ...] = ()
+    """Features that numeric libraries choose kernels by, sorted, by /proc/cpuinfo's names."""
     blas: tuple[str, ...] = ()
     """Numeric libraries found in the environment, as ``openblas 0.3.30``."""
     threads: tuple[tuple[str, str], ...] = ()
@@ -127,6 +152,8 @@ class Gpu:
     driver: str | None = None
     cuda: str | None = None
     devices: tuple[GpuDevice, ...] = ()
+    topology: Pairs = ()
+    """How two devices are joined: ``0-1`` → ``nvlink x18``, ``pci same board`` …, by NVML's index."""
     extra: Extra = ()
 
 
@@ -195,6 +222,10 @@ class Lock:
     packages: tuple[Package, ...]
     base: Base
     system_packages: tuple[SystemPackage, ...] = ()
+    conda: tuple[CondaPackage, ...] = ()
+    libraries: Pairs = ()
+    """Shared library that the environment loads → whose it is: ``wheel:NAME``, ``conda:NAME``, ``os:NAME``,
+    ``interpreter`` or ``unowned``."""
     cuda: tuple[CudaLibrary, ...] = ()
     project: Project | None = None
     environment: tuple[tuple[str, str], ...] = ()
