@@ -1,10 +1,11 @@
 """Where ``envlock build`` puts an image.
 
-``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE`` or ``docker:TAG``.
+``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE``, ``docker:TAG`` or ``registry:REFERENCE``.
 
 The two archive kinds are one file format, which is both (envlock/oci/archive.py).
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,14 +15,17 @@ from envlock.engines import docker
 from envlock.host.store import Store
 from envlock.oci import archive, layout
 from envlock.oci.model import Image
+from envlock.oci.registry.client import connected
+from envlock.oci.registry.push import push
+from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
 
-Kind = Literal["oci", "oci-archive", "docker-archive", "docker"]
+Kind = Literal["oci", "oci-archive", "docker-archive", "docker", "registry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """A place. ``target`` is a path, or the tag in a Docker engine."""
+    """A place. ``target`` is a path, the tag in a Docker engine, or the name in a registry."""
 
     kind: Kind
     target: str
@@ -30,8 +34,20 @@ class Destination:
         """Return the text that :func:`parse_destination` reads."""
         return f"{self.kind}:{self.target}"
 
-    def write(self, image: Image, store: Store, tag: str | None, progress: Progress) -> None:
+    def write(
+        self,
+        image: Image,
+        store: Store,
+        tag: str | None,
+        progress: Progress,
+        ca_bundle: str | None = None,
+    ) -> None:
         """Put ``image`` there, whole or not at all. ``tag`` names it inside a layout or an archive."""
+        if self.kind == "registry":
+            with connected(Reference.parse(self.target), os.environ, ca_bundle) as repository:
+                pushed = push(image, repository, store=store, progress=progress)
+            progress.note(f"pushed {pushed.sent / 1e6:.1f} MB; {pushed.present / 1e6:.1f} MB were there")
+            return
         with progress.task(f"write {self}", None):
             match self.kind:
                 case "oci":
@@ -43,13 +59,16 @@ class Destination:
 
 
 def parse_destination(text: str) -> Destination:
-    """Read ``KIND:TARGET``. Raises UsageError."""
+    """Read ``KIND:TARGET``. Raises UsageError, or InputError for a name that no registry takes."""
     for kind in get_args(Kind):
         if text.startswith(f"{kind}:") and text != f"{kind}:":
+            if kind == "registry":
+                # A name that no registry takes is told before an image is built for it.
+                Reference.parse(text.removeprefix("registry:"))
             return Destination(kind=kind, target=text.removeprefix(f"{kind}:"))
     raise UsageError(
         "not a place for an image",
         where=f"-o {text}",
-        expected="oci:DIR, oci-archive:FILE, docker-archive:FILE or docker:TAG",
+        expected="oci:DIR, oci-archive:FILE, docker-archive:FILE, docker:TAG or registry:REFERENCE",
         found=repr(text),
     )

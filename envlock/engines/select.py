@@ -1,17 +1,17 @@
 """Which engine runs which image.
 
 An image reference is what ``envlock build -o`` writes: ``oci:DIR``, ``oci-archive:FILE``,
-``docker-archive:FILE``, ``docker:TAG``. A plain word is a path where there is one, else a tag.
+``docker-archive:FILE``, ``docker:TAG``, ``registry:REFERENCE``. A plain word is a path where there is
+one, else a tag.
 """
 
 from pathlib import Path
 from typing import Final
 
 from envlock.core.progress import Progress
-from envlock.engines import docker, embedded
+from envlock.engines import docker, embedded, pulled
 from envlock.engines.engine import Engine
 from envlock.host.store import Store
-from envlock.oci.reader import open_image
 from envlock.runtime.errors import InputError, UsageError
 
 ENGINES: Final = ("embedded", "docker")
@@ -39,7 +39,7 @@ def prepare(engine: str, reference: str, store: Store, progress: Progress) -> En
     """
     reference = _explicit(reference)
     if not reference.startswith(_IN_DOCKER):
-        opened = open_image(reference)
+        opened = pulled.open_named(reference, store, progress)
         if engine == "docker":
             return docker.prepare(opened, progress)
         return embedded.prepare(opened, store, progress)
@@ -54,6 +54,6 @@ def prepare(engine: str, reference: str, store: Store, progress: Progress) -> En
 
 
 def _explicit(reference: str) -> str:
-    if reference.startswith((*_ON_DISK, _IN_DOCKER)) or Path(reference).exists():
+    if reference.startswith((*_ON_DISK, _IN_DOCKER, pulled.SCHEME)) or Path(reference).exists():
         return reference
     return f"{_IN_DOCKER}{reference}"

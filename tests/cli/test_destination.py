@@ -20,7 +20,7 @@ def test_a_place_is_a_kind_and_a_target(text: str, kind: str, target: str) -> No
     assert found == Destination(kind=found.kind, target=target)
 
 
-@pytest.mark.parametrize("text", ["", "oci:", "dir", "registry:x", "OCI:dir"])
+@pytest.mark.parametrize("text", ["", "oci:", "dir", "registry:", "OCI:dir"])
 def test_anything_else_is_refused_with_the_kinds_that_there_are(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_destination(text)

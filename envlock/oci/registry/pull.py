@@ -1,0 +1,121 @@
+"""An image out of a registry, into the store: every byte held to the digest that named it."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import requests
+
+from envlock.core.digest import Digest
+from envlock.core.progress import Advance, Progress
+from envlock.host import http
+from envlock.host.files import CHUNK
+from envlock.host.store import Store
+from envlock.oci import document
+from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST
+from envlock.oci.reader import OpenedImage
+from envlock.oci.registry.client import Repository
+from envlock.oci.registry.reference import parse_digest
+from envlock.oci.source import DirectorySource
+from envlock.runtime.errors import InputError, IntegrityError
+
+_ACCEPTED: Final = (
+    MEDIA_MANIFEST,
+    MEDIA_INDEX,
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_INDEXES: Final = frozenset(_ACCEPTED[1::2])
+_THREADS: Final = 4
+
+
+def pull(repository: Repository, *, platform: str, store: Store, progress: Progress) -> OpenedImage:
+    """Return the image; its layers are then in ``store``. ``platform``, ``linux/amd64``, picks in an index.
+
+    Raises InputError for an image that is not there or not for the platform, UnreachableError, and
+    IntegrityError for bytes that are not those of their digest.
+    """
+    manifest = _manifest(repository, platform)
+    where = str(repository.reference)
+    config = _small(repository, document.descriptor(document.parse(manifest, where).get("config"), where))
+    image = document.image(manifest, config)
+    total = sum(layer.size for layer in image.layers)
+    with progress.task(f"pull {where}", total, "B") as advance, ThreadPoolExecutor(_THREADS) as pool:
+        blobs = {layer.blob: layer.size for layer in image.layers}
+        list(pool.map(lambda blob: _fetch(repository, blob, blobs[blob], store, advance), blobs))
+    places = {layer.blob: f"blobs/sha256/{layer.blob.hex}" for layer in image.layers}
+    return OpenedImage(image=image, source=DirectorySource(store.root), places=places)
+
+
+def _manifest(repository: Repository, platform: str) -> bytes:
+    data, media_type = _document(repository, repository.reference.wanted, repository.reference.digest)
+    if media_type not in _INDEXES:
+        return data
+    where = str(repository.reference)
+    chosen = _for_platform(document.parse(data, where), platform, where)
+    return _document(repository, str(chosen), chosen)[0]
+
+
+def _document(repository: Repository, wanted: str, expected: Digest | None) -> tuple[bytes, str]:
+    answer = repository.ask(
+        "GET",
+        repository.url(f"manifests/{wanted}"),
+        expected=(200,),
+        headers={"Accept": ", ".join(_ACCEPTED)},
+    )
+    where = str(repository.reference)
+    stated = answer.headers.get("Docker-Content-Digest")
+    expected = expected or (parse_digest(stated, where) if stated else None)
+    _check(answer.content, expected, where)
+    kind = document.parse(answer.content, where).get("mediaType")
+    return answer.content, str(kind or answer.headers.get("Content-Type", ""))
+
+
+def _for_platform(index: Mapping[str, object], platform: str, where: str) -> Digest:
+    offered: dict[str, Digest] = {}
+    manifests = index.get("manifests")
+    for member in manifests if isinstance(manifests, list) else []:
+        stated = member.get("platform") if isinstance(member, dict) else None
+        if isinstance(stated, dict):
+            named = f"{stated.get('os')}/{stated.get('architecture')}"
+            offered.setdefault(named, document.descriptor(member, where).digest)
+    if platform not in offered:
+        raise InputError(
+            "the image is not there for this platform",
+            where=where,
+            expected=platform,
+            found=", ".join(sorted(offered)) or "none",
+        )
+    return offered[platform]
+
+
+def _small(repository: Repository, wanted: document.Descriptor) -> bytes:
+    answer = repository.ask("GET", repository.url(f"blobs/{wanted.digest}"), expected=(200,))
+    _check(answer.content, wanted.digest, str(repository.reference))
+    return answer.content
+
+
+def _fetch(repository: Repository, digest: Digest, size: int, store: Store, advance: Advance) -> None:
+    if store.find(digest) is not None:
+        advance(size)
+        return
+    where = repository.url(f"blobs/{digest}")
+    answer = repository.ask("GET", where, expected=(200,), stream=True)
+    try:
+        with answer, store.writing(digest) as sink:
+            for piece in answer.iter_content(CHUNK):
+                sink.write(piece)
+                advance(len(piece))
+    except requests.RequestException as error:
+        raise repository.unreachable(http.reason(error)[0]) from error
+
+
+def _check(data: bytes, expected: Digest | None, where: str) -> None:
+    found = Digest.of(data)
+    if expected is not None and found != expected:
+        raise IntegrityError(
+            "the registry gives other bytes than it names",
+            where=where,
+            expected=str(expected),
+            found=str(found),
+        )

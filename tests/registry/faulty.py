@@ -1,0 +1,173 @@
+"""A proxy before a registry that does wrong what a test asks for, and then goes on rightly."""
+
+import http.client
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+Action = Literal["status", "drop-request", "drop-answer", "garble", "lose-session"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """Done to the next ``times`` requests of ``method`` whose path has ``path`` in it."""
+
+    method: str
+    path: str
+    action: Action
+    status: int = 500
+    headers: tuple[tuple[str, str], ...] = ()
+    times: int = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Proxy:
+    """What it is told, and what it saw: (method, path, bytes of the body)."""
+
+    upstream: str
+    host: str = ""
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[tuple[str, str, int]] = field(default_factory=list)
+    tokens: int = 0
+    """How many requests a token is good for; 0: no login is asked for."""
+    issued: list[str] = field(default_factory=list)
+    asked: list[dict[str, list[str]]] = field(default_factory=list)
+    """The queries that the token server was asked with."""
+    logins: list[str | None] = field(default_factory=list)
+    """The Authorization headers that the token server was asked with."""
+    left: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fault(self, method: str, path: str) -> Fault | None:
+        with self.lock:
+            for fault in self.faults:
+                if fault.times and fault.method == method and re.search(fault.path, path):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def sent(self, method: str) -> int:
+        """Bytes of all bodies of a method."""
+        return sum(size for one, _, size in self.seen if one == method)
+
+    def issue(self) -> str:
+        with self.lock:
+            self.issued.append(f"token-{len(self.issued)}")
+            self.left = self.tokens
+            return self.issued[-1]
+
+    def accepts(self, header: str | None) -> bool:
+        with self.lock:
+            if not self.tokens:
+                return True
+            good = bool(self.issued) and header == f"Bearer {self.issued[-1]}" and self.left > 0
+            self.left -= good
+            return good
+
+
+@contextmanager
+def proxied(upstream: str) -> Iterator[Proxy]:
+    """Run a proxy before ``upstream`` until the block ends."""
+    proxy = Proxy(upstream=upstream)
+
+    class Handler(_Handler):
+        told = proxy
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy.host = f"127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    told: Proxy
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+    def _serve(self) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        if self.path.startswith("/token"):
+            self._give_token()
+            return
+        self.told.seen.append((self.command, self.path, size))
+        if not self.told.accepts(self.headers.get("Authorization")):
+            self.rfile.read(size)
+            realm = f'Bearer realm="http://{self.told.host}/token",service="test",scope="repository:a:pull"'
+            self._answer(401, [("WWW-Authenticate", realm)], b"")
+            return
+        fault = self.told.fault(self.command, self.path)
+        if fault is None:
+            self._answer(*self._forwarded(self.rfile.read(size)))
+        else:
+            self._do_wrong(fault, size)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _serve  # noqa: N815 (the names that http.server calls)
+
+    def _do_wrong(self, fault: Fault, size: int) -> None:
+        if fault.action == "status":
+            self.rfile.read(size)
+            self._answer(fault.status, list(fault.headers), b'{"errors": [{"message": "made to fail"}]}')
+        elif fault.action == "drop-request":
+            self.rfile.read(size // 2)
+            self._hang_up()
+        elif fault.action == "drop-answer":
+            self._forwarded(self.rfile.read(size))
+            self._hang_up()
+        elif fault.action == "lose-session":
+            # As if the registry had been started anew without what it was being sent.
+            self.rfile.read(size)
+            self.path = re.sub(r"uploads/[^?]*", "uploads/00000000-0000-0000-0000-000000000000", self.path)
+            self._answer(404, [], b"")
+        else:
+            status, headers, body = self._forwarded(self.rfile.read(size))
+            kept = [(name, value) for name, value in headers if name != "Docker-Content-Digest"]
+            self._answer(status, kept, body[::-1])
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.close()
+
+    def _forwarded(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(self.told.upstream, timeout=30)
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if not (self.told.tokens and name == "Authorization"):
+                connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        skipped = ("transfer-encoding", "content-length", "connection")
+        kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in skipped]
+        if self.command == "HEAD":
+            kept.append(("Content-Length", answer.headers.get("Content-Length") or "0"))
+        return answer.status, kept, data
+
+    def _give_token(self) -> None:
+        self.told.asked.append(parse_qs(urlsplit(self.path).query))
+        self.told.logins.append(self.headers.get("Authorization"))
+        body = b'{"token": "%s"}' % self.told.issue().encode()
+        self._answer(200, [("Content-Type", "application/json")], body)
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if self.command != "HEAD" and status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
