@@ -1,5 +1,6 @@
 """``envlock compare``: are the results of runs the same, to the bit?"""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,10 +13,13 @@ from envlock.replay.compare import Comparison, OutputComparison, compare, to_doc
 from envlock.replay.context import Difference
 from envlock.replay.reading import read_record
 from envlock.runtime.errors import UsageError
+from envlock.runtime.fingerprint.agreement import named
 
 _SHORT = 12
 _MOST_REASONS = 12
 _AT_LEAST = 2
+# Facts of the machine, behind which another kernel may stand.
+_HOST = frozenset(("host machine", "host cpu", "host gpu", "gpu driver"))
 _STYLES = {"equal": "green", "differ": "red", "not in all": "red", "missing": "yellow"}
 
 
@@ -55,11 +59,39 @@ def print_comparison(comparison: Comparison, titles: tuple[str, ...]) -> None:
     hidden = len(comparison.differences) - _MOST_REASONS
     if hidden > 0:
         terminal.out.print(f"     and {hidden} more: --json lists them all")
-    if comparison.verdict == "different" and not comparison.differences:
+    for line in _numerics(comparison, word):
+        terminal.out.print(line)
+    if comparison.verdict == "different" and not (comparison.differences or _computed_otherwise(comparison)):
         terminal.out.print(
             "[bold]why[/]  nothing recorded differs: the job itself does not repeat. "
             "Try `determinism: strict`, which refuses what can't be made deterministic"
         )
+
+
+def _computed_otherwise(comparison: Comparison) -> bool:
+    return comparison.numerics is not None and bool(comparison.numerics.differing)
+
+
+def _numerics(comparison: Comparison, word: str) -> Iterator[str]:
+    """Yield what the fingerprints say: which operations differ, or that the hosts are not the reason."""
+    found = comparison.numerics
+    if found is None:
+        if comparison.verdict == "different" and _HOST & {one.subject for one in comparison.differences}:
+            yield (
+                "[dim]hint: with --fingerprint in both runs, this names the operations that these hosts "
+                "compute differently[/]"
+            )
+        return
+    if found.differing:
+        count = f"{len(found.differing)} of {found.compared} operations"
+        yield f"[bold]{word}[/]  numerics: {count} are computed differently: {named(found.differing)}"
+    elif found.compared and comparison.verdict == "different":
+        yield (
+            f"[bold]not[/]  numerics: all {found.compared} operations are computed alike, so look at the "
+            "seed, the inputs and what does not repeat"
+        )
+    if found.differing or comparison.verdict == "different":
+        yield from (f"     [dim]fingerprints: {escape(note)}[/]" for note in found.notes)
 
 
 def _verdict(comparison: Comparison) -> str:

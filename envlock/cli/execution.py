@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
+from envlock.cli import terminal
 from envlock.core.progress import Progress
 from envlock.engines import nvidia, select
 from envlock.engines.engine import Engine, Job
 from envlock.host import streams
 from envlock.host.store import Store, default_root
+from envlock.replay.run import Numerics
 from envlock.runtime.errors import EnvlockError, RefusedError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -88,6 +90,12 @@ class Choice:
             tty=streams.is_terminal(),
             shm_size=_half_of_memory(),
         )
+
+
+def announce(numerics: Numerics) -> None:
+    """Say on standard error why the job does not begin at once."""
+    if numerics.arguments:
+        terminal.err.print("[dim]taking this host's numerics fingerprint first[/]")
 
 
 def options(function: Decorated) -> Decorated:

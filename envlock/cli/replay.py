@@ -9,8 +9,15 @@ from envlock.cli.compare import print_comparison
 from envlock.replay import code
 from envlock.replay.compare import to_document
 from envlock.replay.reading import read_record
-from envlock.replay.replay import check_fresh, fresh_directory, recorded_manifest, replay
-from envlock.replay.run import Places
+from envlock.replay.replay import (
+    check_fresh,
+    check_image,
+    fresh_directory,
+    recorded_manifest,
+    recorded_numerics,
+    replay,
+)
+from envlock.replay.run import Places, ask
 from envlock.runtime.errors import UsageError
 from envlock.runtime.manifest import Manifest
 
@@ -30,6 +37,9 @@ from envlock.runtime.manifest import Manifest
     metavar="NAME=VALUE",
     help="A variable of the job, such as a token that the record does not hold; may be given more than once.",
 )
+@click.option(
+    "--check", is_flag=True, help="Say whether this host computes as the recorded one did; run nothing."
+)
 @options.as_json
 @options.quiet
 def command(
@@ -41,27 +51,38 @@ def command(
     work: Path,
     out: Path | None,
     variables: tuple[str, ...],
+    check: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Run the job of RECORD again, in the same image from the same seed, and compare the results.
 
     Exit status: 0 identical, 1 different. The first run's outputs and records are left alone. The
-    job's own output goes to standard output.
+    job's own output goes to standard output. Where the record holds a numerics fingerprint, this host's
+    is taken and compared.
 
     \b
     envlock replay out/records/resnet-0-0123456789ab.json
     envlock replay RECORD --image oci-archive:exp.tar
     envlock replay RECORD --env HF_TOKEN="$HF_TOKEN"
+    envlock replay RECORD --check
     """
     first = read_record(record)
     manifest = _completed(recorded_manifest(first), variables)
+    numerics = recorded_numerics(first, record)
+    choice = execution.Choice(engine=engine, image=image, user=user)
+    if check:
+        opened = choice.open(terminal.progress(quiet=quiet))
+        check_image(first, opened.image)
+        return ask(manifest, opened, job=choice.job(), check=True, quiet=quiet, numerics=numerics)
     directory = out or fresh_directory(first, work / "out")
     check_fresh(directory)
-    choice = execution.Choice(engine=engine, image=image, user=user)
     places = Places(work=work, out=directory)
-    opened = choice.open(terminal.progress(quiet=quiet))
-    done = replay(first, manifest, opened, places, job=choice.job(), code_commit=code.commit(work))
+    opened, job = choice.open(terminal.progress(quiet=quiet)), choice.job()
+    if not quiet:
+        execution.announce(numerics)
+    commit = code.commit(work)
+    done = replay(first, manifest, opened, places, job=job, code_commit=commit, numerics=numerics)
     if as_json:
         found = to_document(done.comparison) | {"record": str(done.ran.file)}
         terminal.print_json(found)

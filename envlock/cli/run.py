@@ -9,9 +9,10 @@ import click
 from envlock.cli import execution, options, terminal
 from envlock.replay import code
 from envlock.replay.reading import read_manifest
-from envlock.replay.run import Places, Ran, run
+from envlock.replay.run import Numerics, Places, Ran, ask, run
 from envlock.runtime import decimals, names
 from envlock.runtime.errors import UsageError
+from envlock.runtime.fingerprint import document
 from envlock.runtime.manifest import Manifest
 from envlock.runtime.record import RunRecord
 
@@ -40,6 +41,19 @@ from envlock.runtime.record import RunRecord
     help="Where the run record goes (default: records/ in the out directory).",
 )
 @click.option(
+    "--fingerprint",
+    is_flag=True,
+    help="Hash what the frameworks compute on this host, into the record; without a command, as JSON to "
+    "standard output.",
+)
+@click.option(
+    "--against",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Take the fingerprint and compare it with the one in FILE, a run record or a fingerprint.",
+)
+@click.option("--check", is_flag=True, help="Say how this host compares with the captured one; run nothing.")
+@click.option(
     "--json", "as_json", is_flag=True, help="End standard error with one line of JSON about the run."
 )
 @options.quiet
@@ -55,6 +69,9 @@ def command(
     work: Path,
     out: Path | None,
     record: Path | None,
+    fingerprint: bool,
+    against: Path | None,
+    check: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -68,14 +85,24 @@ def command(
     envlock run --seed 42 -- python train.py
     envlock run run.yaml --seed 43 --out results/43
     envlock run run.yaml --engine docker --image docker:team/exp:1
+    envlock run --fingerprint >this-host.json
+    envlock run --check --against out/records/RECORD.json
     """
+    numerics = Numerics(take=fingerprint, against=_readable(against))
     asked = _asked(manifest, seed=seed, trial=trial, experiment=experiment)
+    if not (asked.command or check or numerics.arguments):
+        raise _nothing_to_run()
     progress = terminal.progress(quiet=quiet)
     choice = execution.Choice(engine=engine, image=image, user=user)
+    if check or not asked.command:
+        opened = choice.open(progress)
+        return ask(asked, opened, job=choice.job(), check=check, quiet=quiet, numerics=numerics)
     places = Places(work=work, out=out or work / "out", record=record)
     if not quiet:
         terminal.err.print(f"[dim]{_opening(asked)}[/]")
-    ran = run(asked, choice.open(progress), places, job=choice.job(), code_commit=code.commit(work))
+        execution.announce(numerics)
+    opened, job = choice.open(progress), choice.job()
+    ran = run(asked, opened, places, job=job, code_commit=code.commit(work), numerics=numerics)
     if as_json:
         click.echo(json.dumps(_summary(ran), sort_keys=True), err=True)
     elif not quiet:
@@ -87,18 +114,27 @@ def _asked(file: Path | None, *, seed: str | None, trial: int | None, experiment
     """Return the manifest with the options applied and a seed, drawn if nobody gave one."""
     words = execution.words()
     found = read_manifest(file) if file else Manifest()
-    if not (words or found.command):
-        raise UsageError(
-            "nothing to run",
-            expected="a manifest with a command, or a command after --",
-            hint="envlock run -- python train.py",
-        )
     return found.replace(
         seed=_seed(seed, found.seed),
         trial=found.trial if trial is None else trial,
         experiment=_experiment(experiment, found.experiment),
         command=words or found.command,
     )
+
+
+def _nothing_to_run() -> UsageError:
+    return UsageError(
+        "nothing to run",
+        expected="a manifest with a command, or a command after --",
+        hint="envlock run -- python train.py",
+    )
+
+
+def _readable(file: Path | None) -> Path | None:
+    """Return the file that a fingerprint is compared with, once it is known to hold one."""
+    if file is not None:
+        document.read(str(file))
+    return file
 
 
 def _seed(given: str | None, of_manifest: int | None) -> int:
@@ -148,6 +184,9 @@ def _print(ran: Ran) -> None:
     for output in ran.record.outputs:
         found = f"sha256:{output.sha256[:12]}…  {output.size} bytes" if output.sha256 else "[red]missing[/]"
         terminal.err.print(f"  output  {output.path}  {found}")
+    numerics = ran.record.fingerprint
+    if numerics is not None:
+        terminal.err.print(f"  numerics  {numerics.digest[:12]}  {numerics.count} operations")
     terminal.err.print(f"  record  {ran.file}")
 
 

@@ -7,6 +7,8 @@ Pure: records in, a :class:`Comparison` out. Rules kept here:
 * Without a single hashed output there is nothing to judge: an error, never ``identical``.
 * A fact that some records lack (an image's digest, under plain ``docker run``) is no difference.
 * The verdict does not depend on the records' order.
+* Where at least two records hold a numerics fingerprint, these are compared: they tell a host that
+  computes otherwise from a seed, an input or a job that is not the same.
 """
 
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from typing import Literal
 
 from envlock.replay.context import Difference, differences
 from envlock.runtime.errors import InputError
+from envlock.runtime.fingerprint.agreement import Agreement, agree
 from envlock.runtime.record import RunRecord
 
 Verdict = Literal["identical", "different"]
@@ -42,6 +45,8 @@ class Comparison:
     exit_statuses: tuple[int | None, ...]
     outputs: tuple[OutputComparison, ...]
     differences: tuple[Difference, ...]
+    numerics: Agreement | None
+    """How the fingerprints compare; None where fewer than two records hold one."""
 
     @property
     def unequal(self) -> tuple[OutputComparison, ...]:
@@ -73,6 +78,7 @@ def compare(records: tuple[RunRecord, ...]) -> Comparison:
         exit_statuses=statuses,
         outputs=outputs,
         differences=differences(records),
+        numerics=_numerics(records),
     )
 
 
@@ -90,6 +96,21 @@ def to_document(comparison: Comparison) -> dict[str, object]:
             {"subject": difference.subject, "values": list(difference.values)}
             for difference in comparison.differences
         ],
+        "numerics": None if comparison.numerics is None else _numerics_document(comparison.numerics),
+    }
+
+
+def _numerics(records: tuple[RunRecord, ...]) -> Agreement | None:
+    found = tuple(record.fingerprint for record in records if record.fingerprint is not None)
+    return agree(found) if len(found) > 1 else None
+
+
+def _numerics_document(found: Agreement) -> dict[str, object]:
+    return {
+        "compared": found.compared,
+        "differing": list(found.differing),
+        "unstable": list(found.unstable),
+        "notes": list(found.notes),
     }
 
 

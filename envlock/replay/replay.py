@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from envlock.engines.engine import Engine, ImageFacts, Job
 from envlock.replay.compare import Comparison, compare
-from envlock.replay.run import Places, Ran, run
+from envlock.replay.run import NO_NUMERICS, Numerics, Places, Ran, run
 from envlock.runtime.errors import InputError, RefusedError, UsageError
 from envlock.runtime.manifest import Input, Manifest
 from envlock.runtime.masking import MASK
@@ -40,6 +40,7 @@ def replay(
     *,
     job: Job,
     code_commit: str | None = None,
+    numerics: Numerics = NO_NUMERICS,
 ) -> Replayed:
     """Run ``manifest`` (see :func:`recorded_manifest`) again and compare the new record with ``record``.
 
@@ -48,7 +49,7 @@ def replay(
     check_image(record, engine.image)
     check_complete(manifest)
     with _set_aside(manifest, places):
-        ran = run(manifest, engine, places, job=job, code_commit=code_commit)
+        ran = run(manifest, engine, places, job=job, code_commit=code_commit, numerics=numerics)
     if ran.record is None:
         raise RefusedError("the replay left no record", found=f"exit status {ran.exit_status}")
     return Replayed(ran=ran, comparison=compare((record, ran.record)))
@@ -58,6 +59,11 @@ def recorded_manifest(record: RunRecord) -> Manifest:
     """Return the manifest that repeats the run: its environment and its inputs' hashes filled in."""
     inputs = tuple(Input(one.path, one.sha256) for one in record.inputs)
     return record.manifest.replace(environment_id=record.environment_id, inputs=inputs)
+
+
+def recorded_numerics(record: RunRecord, file: Path) -> Numerics:
+    """Return what makes the second run comparable: a fingerprint where the first, in ``file``, has one."""
+    return Numerics(against=file) if record.fingerprint else NO_NUMERICS
 
 
 def fresh_directory(record: RunRecord, out: Path) -> Path:

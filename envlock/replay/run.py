@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envlock.engines.engine import Engine, ImageFacts, Job, Mount
@@ -22,6 +22,7 @@ from envlock.runtime.record import RunRecord
 
 _MANIFEST = "/run/envlock/manifest.json"
 _RECORDS = "/run/envlock/records"
+_AGAINST = "/run/envlock/against"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,43 @@ class Ran:
     file: Path | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numerics:
+    """What is asked of this host's fingerprint.
+
+    ``take``: compute it. ``against``: compare it with the one in this file, a record or a fingerprint.
+    """
+
+    take: bool = False
+    against: Path | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The entrypoint's options."""
+        if self.against:
+            return ("--against", f"{_AGAINST}/{self.against.name}")
+        return ("--fingerprint",) if self.take else ()
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What the container must see for them."""
+        if self.against is None:
+            return ()
+        target = f"{_AGAINST}/{self.against.name}"
+        return (Mount(source=self.against.absolute(), target=target, read_only=True),)
+
+
+NO_NUMERICS = Numerics()
+
+
 def run(
-    manifest: Manifest, engine: Engine, places: Places, *, job: Job, code_commit: str | None = None
+    manifest: Manifest,
+    engine: Engine,
+    places: Places,
+    *,
+    job: Job,
+    code_commit: str | None = None,
+    numerics: Numerics = NO_NUMERICS,
 ) -> Ran:
     """Run ``manifest``, which has a seed and a command, and return how it ended.
 
@@ -58,27 +94,44 @@ def run(
     file = directory / (places.record.name if places.record else token)
     _make(places.out)
     _make(directory)
-    with scratch_directory() as scratch, _mount_point(places):
-        described = scratch / "manifest.json"
-        described.write_text(json.dumps(manifests.to_document(manifest)))
-        described.chmod(0o644)
+    named = ("--record", f"{_RECORDS}/{file.name}")
+    with _described(manifest) as described, _mount_point(places):
         status = engine.run(
-            Job(
-                arguments=("--quiet", "--manifest", _MANIFEST, "--record", f"{_RECORDS}/{file.name}"),
+            replace(
+                job,
+                arguments=("--quiet", "--manifest", _MANIFEST, *named, *numerics.arguments),
                 mounts=(
                     *_mounts(places),
                     Mount(source=directory, target=_RECORDS),
-                    Mount(source=described, target=_MANIFEST, read_only=True),
+                    described,
+                    *numerics.mounts,
                 ),
                 environment=(*_facts(engine.image, code_commit), *job.environment),
-                user=job.user,
-                network=job.network,
-                gpus=job.gpus,
-                tty=job.tty,
-                shm_size=job.shm_size,
             )
         )
     return _ran(status, file, named=places.record is not None)
+
+
+def ask(manifest: Manifest, engine: Engine, *, job: Job, check: bool, quiet: bool, numerics: Numerics) -> int:
+    """Have the image say how this host compares (``check``), or print its fingerprint; no job runs.
+
+    The answer goes to standard output; the exit status is the entrypoint's.
+    """
+    asked = manifest if check else manifest.replace(command=())
+    options = (*(("--check",) if check else ()), *(("--quiet",) if quiet else ()), *numerics.arguments)
+    with _described(asked) as described:
+        arguments = ("--manifest", _MANIFEST, *options)
+        return engine.run(replace(job, arguments=arguments, mounts=(described, *numerics.mounts), tty=False))
+
+
+@contextmanager
+def _described(manifest: Manifest) -> Iterator[Mount]:
+    """Have the manifest in a file for the block, and return how the container sees it."""
+    with scratch_directory() as scratch:
+        described = scratch / "manifest.json"
+        described.write_text(json.dumps(manifests.to_document(manifest)))
+        described.chmod(0o644)
+        yield Mount(source=described, target=_MANIFEST, read_only=True)
 
 
 def _ran(status: int, file: Path, *, named: bool) -> Ran:

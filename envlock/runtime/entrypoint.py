@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
+    from envlock.runtime.options import Options
+    from envlock.runtime.preparation import Prepared
+
 _IMAGE = Layout()
 REFUSED = RefusedError.exit_code
 _TERMINATED = 128 + signal.SIGTERM
@@ -49,15 +52,25 @@ def _run(argv: Sequence[str], layout: Layout) -> int:
     # Only this process may import what the image carries for it; the job never sees the directory.
     sys.path.append(layout.library)
     prepared = preparation.prepare(given, os.environ, layout)
+    if given.fingerprint:
+        prepared = _with_fingerprint(prepared, given, layout)
     if given.check:
-        return report.check(prepared)
+        return report.check(prepared, given)
     if not prepared.manifest.command:
-        sys.stdout.write(report.introduction(prepared.image))
-        return 0
+        return report.without_command(prepared, given)
     preparation.refuse(prepared)
     from envlock.runtime import session
 
     return session.run(prepared, given, layout)
+
+
+def _with_fingerprint(prepared: Prepared, given: Options, layout: Layout) -> Prepared:
+    """Take this host's fingerprint, unless the run would be refused whatever comes out."""
+    from envlock.runtime.fingerprint import taking
+
+    if prepared.manifest.command and not given.check:
+        preparation.refuse(prepared)
+    return taking.added(prepared, given, layout)
 
 
 def _terminated(*_: object) -> NoReturn:

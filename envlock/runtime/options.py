@@ -22,8 +22,14 @@ _VALUED = {
     "--manifest": "ENVLOCK_MANIFEST",
     "--determinism": "ENVLOCK_DETERMINISM",
     "--record": "ENVLOCK_RECORD",
+    "--against": "ENVLOCK_AGAINST",
 }
-_FLAGS = {"--check": "ENVLOCK_CHECK", "--help": "", "--quiet": "ENVLOCK_QUIET"}
+_FLAGS = {
+    "--check": "ENVLOCK_CHECK",
+    "--fingerprint": "ENVLOCK_FINGERPRINT",
+    "--help": "",
+    "--quiet": "ENVLOCK_QUIET",
+}
 _FALSE = ("", "0", "false", "no", "off")
 
 USAGE = """\
@@ -36,6 +42,10 @@ Usage: docker run IMAGE [OPTIONS] [--] COMMAND…
   --determinism LEVEL  strict (refuse) | warn (deterministic variants on, the rest recorded) | none
   --record FILE        where the run record goes (default: /out/records)
   --check              say how this host compares with the captured one, and run nothing
+  --fingerprint        hash what the frameworks compute on this host: into the run record, or, without
+                       a command, as JSON to standard output
+  --against FILE       take the fingerprint and compare it with the one in FILE, a run record or what
+                       --fingerprint printed; without a command the exit status is 1 where they differ
   --quiet              say nothing on standard error but refusals
   --help               this text
 
@@ -54,6 +64,8 @@ class Options(Value):
     level: str | None = None
     record: str | None = None
     check: bool = False
+    fingerprint: bool = False
+    against: str | None = None
     help: bool = False
     quiet: bool = False
     command: tuple[str, ...] = ()
@@ -91,6 +103,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         level=_level(given.get("--determinism")),
         record=_text(given.get("--record")),
         check=switches["--check"],
+        fingerprint=switches["--fingerprint"] or bool(given.get("--against")),
+        against=_text(given.get("--against")),
         help=switches["--help"],
         quiet=switches["--quiet"],
         command=tuple(command),

@@ -14,6 +14,7 @@ from envlock.runtime.value import Value
 
 SAME, COMPATIBLE, MAY_DIFFER, WILL_NOT_RUN = GRADES
 _LEVELS = ("x86-64-v1", "x86-64-v2", "x86-64-v3", "x86-64-v4")
+_FORCED = "OPENBLAS_CORETYPE"
 _PORTABLE_LEVEL = "x86-64-v3"
 # The oldest driver for each CUDA major version (NVIDIA, "CUDA Toolkit and Minimum Required Driver").
 _DRIVERS = {11: "450.80.02", 12: "525.60.13", 13: "580"}
@@ -45,6 +46,12 @@ def grade(image: Image, host: HostFacts, *, isa: str, gpu: str) -> Verdict:
     return Verdict(reasons[0].grade if reasons else SAME, tuple(reasons))
 
 
+def with_reason(verdict: Verdict, reason: Reason) -> Verdict:
+    """Return the verdict with one more reason."""
+    reasons = sorted((reason, *verdict.reasons), key=lambda one: -GRADES.index(one.grade))
+    return Verdict(reasons[0].grade, tuple(reasons))
+
+
 def _machine(image: Image, host: HostFacts) -> list[Reason]:
     if image.machine in ("", host.machine):
         return []
@@ -59,14 +66,21 @@ def _cpu(image: Image, host: HostFacts, isa: str) -> list[Reason]:
     if here < 1 <= there:
         return [Reason(WILL_NOT_RUN, f"captured on {image.cpu.isa}, this host has only {host.isa}")]
     if isa == "portable" and here < _LEVELS.index(_PORTABLE_LEVEL):
-        text = f"cpu.isa portable needs {_PORTABLE_LEVEL}, this host has {host.isa}: numerics may differ"
-        return [Reason(MAY_DIFFER, text)]
+        return [_below_portable(image, host)]
     if image.cpu.model == host.cpu_model and here == there:
         return []
     text = f"captured on {image.cpu.model} ({image.cpu.isa}), this host has {host.cpu_model} ({host.isa})"
     if isa == "portable":
         return [Reason(COMPATIBLE, text)]
     return [Reason(MAY_DIFFER, f"{text}: numerics may differ with cpu.isa native")]
+
+
+def _below_portable(image: Image, host: HostFacts) -> Reason:
+    text = f"cpu.isa portable needs {_PORTABLE_LEVEL}, this host has {host.isa}"
+    # Told to take its AVX2 kernels, OpenBLAS does so on any CPU, and the kernel ends the process.
+    if _FORCED in dict(image.env):
+        return Reason(WILL_NOT_RUN, f"{text}: its libraries would end with an illegal instruction")
+    return Reason(MAY_DIFFER, f"{text}: numerics may differ")
 
 
 def _driver(image: Image, host: HostFacts) -> list[Reason]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import os
 
-from envlock.runtime import decimals, determinism, document, hostfacts, image, manifest, preflight, rank
+from envlock.runtime import (
+    decimals,
+    determinism,
+    document,
+    hostfacts,
+    identity,
+    image,
+    manifest,
+    preflight,
+    rank,
+)
+from envlock.runtime import spool as spools
 from envlock.runtime.determinism import Resolution
 from envlock.runtime.errors import InputError, RefusedError
 from envlock.runtime.hostfacts import HostFacts
@@ -19,6 +30,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from envlock.runtime.fingerprint.agreement import Agreement
+    from envlock.runtime.fingerprint.values import Fingerprint
     from envlock.runtime.layout import Layout
     from envlock.runtime.options import Options
 
@@ -26,6 +39,15 @@ _DRAWN_BYTES = 8
 _THREADS = "OMP_NUM_THREADS"
 # Variables that the image's configuration sets for the container's own sake: the manifest may change
 # them, as a value that stands there is the image's and not the user's.
+# Options of this run, which a program that the job starts must not take for its own.
+_ENTRYPOINTS_OWN = (
+    "ENVLOCK_AGAINST",
+    "ENVLOCK_CHECK",
+    "ENVLOCK_FINGERPRINT",
+    "ENVLOCK_MANIFEST",
+    "ENVLOCK_QUIET",
+    "ENVLOCK_RECORD",
+)
 _IMAGES_OWN = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "PYTHONPATH", "USER")
 
 
@@ -43,6 +65,10 @@ class Prepared(Value):
     """The job's environment, but for what makes it part of the run."""
     second_envlock: str | None
     seed_drawn: bool = False
+    fingerprint: Fingerprint | None = None
+    """This host's, where it was asked for."""
+    agreement: Agreement | None = None
+    """How it compares with the fingerprint that it was taken against."""
 
 
 def prepare(given: Options, environ: Mapping[str, str], layout: Layout) -> Prepared:
@@ -94,6 +120,30 @@ def refuse(prepared: Prepared) -> None:
         )
     _refuse_switches(prepared)
     _refuse_host(prepared)
+
+
+def job_environment(prepared: Prepared, *, run: str, spool: str | None, quiet: bool) -> dict[str, str]:
+    """Return the job's environment with what the import hook reads in it.
+
+    ``run`` is the run's name, ``spool`` the directory where processes tell what they did.
+    """
+    asked = prepared.manifest
+    made = {name: value for name, value in prepared.environ.items() if name not in _ENTRYPOINTS_OWN}
+    made.update(
+        ENVLOCK_RUN=run,
+        ENVLOCK_SEED=decimals.to_text(asked.seed or 0),
+        ENVLOCK_EXPERIMENT=asked.experiment,
+        ENVLOCK_TRIAL=str(asked.trial),
+        ENVLOCK_SCHEME=asked.seeding.scheme,
+        ENVLOCK_RANKS=asked.seeding.ranks,
+        ENVLOCK_DETERMINISM=asked.determinism.level,
+    )
+    made[identity.VARIABLE] = f"0|{prepared.rank.signature}|"
+    if spool:
+        made[spools.VARIABLE] = spool
+    if quiet:
+        made["ENVLOCK_QUIET"] = "1"
+    return made
 
 
 def seeding(asked: Manifest, own: Rank) -> Seeding:

@@ -21,6 +21,10 @@ from envlock.runtime.rank import Rank
 from envlock.runtime.reader import Mapping
 from envlock.runtime.value import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envlock.runtime.fingerprint.values import Fingerprint
+
 VERSION = 1
 STATES = ("running", "finished", "failed", "killed")
 """Running: not ended, or killed with its container. Finished: status 0. Killed: by a signal."""
@@ -94,6 +98,8 @@ class RunRecord(Value):
     kept: tuple[KeptSwitch, ...] = ()
     nondeterministic: tuple[NondeterministicOperation, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    fingerprint: Fingerprint | None = None
+    """Of the host's numerics, where it was asked for."""
 
 
 def file_name(record: RunRecord) -> str:
@@ -138,6 +144,7 @@ def to_json(record: RunRecord) -> bytes:
             "nondeterministic": [one.as_dict() for one in record.nondeterministic],
         },
         "gaps": [one.as_dict() for one in record.gaps],
+        "fingerprint": None if record.fingerprint is None else _fingerprint_document(record.fingerprint),
     }
     return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
 
@@ -192,6 +199,7 @@ def parse(data: bytes, where: str) -> RunRecord:
             for one in determinism.mappings("nondeterministic")
         ),
         gaps=tuple(Gap(one.text("subject", None), one.text("reason", None)) for one in top.mappings("gaps")),
+        fingerprint=None if top.get("fingerprint") is None else _fingerprint(top.mapping("fingerprint")),
     )
 
 
@@ -245,6 +253,19 @@ def _host(section: Mapping) -> HostFacts:
             for one in gpu.mappings("devices")
         ),
     )
+
+
+def _fingerprint_document(found: Fingerprint) -> dict[str, object]:
+    # Imported here, as below: most runs have none.
+    from envlock.runtime.fingerprint.document import to_document
+
+    return to_document(found)
+
+
+def _fingerprint(section: Mapping) -> Fingerprint:
+    from envlock.runtime.fingerprint.document import parse
+
+    return parse(section)
 
 
 def _rank(section: Mapping) -> Rank:

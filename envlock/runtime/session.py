@@ -8,7 +8,7 @@ import sys
 import time
 from binascii import hexlify
 
-from envlock.runtime import decimals, determinism, identity, job, outputs, record, report, spool
+from envlock.runtime import decimals, determinism, job, outputs, preparation, record, report, spool
 from envlock.runtime.image import Gap
 from envlock.runtime.masking import MASK
 from envlock.runtime.preparation import Prepared
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _RUN_BYTES = 16
 _SEED_FIELDS = 3
 _PAIR = 2
-# Options of this run, which a program that the job starts must not take for its own.
-_ENTRYPOINTS_OWN = ("ENVLOCK_CHECK", "ENVLOCK_MANIFEST", "ENVLOCK_RECORD", "ENVLOCK_QUIET")
 
 
 class Merged(Value):
@@ -42,11 +40,12 @@ def run(prepared: Prepared, given: Options, layout: Layout) -> int:
     begun = _begun(prepared, outputs.checked_inputs(prepared.manifest.inputs, layout.work))
     path = given.record or os.path.join(layout.records, record.file_name(begun))
     unwritable = _write(path, begun, durable=False)
-    _say(given, report.opening(prepared, path, unwritable))
+    _say(given, report.opening(prepared, given, path, unwritable))
     before = outputs.snapshot(layout.out)
     directory = _spool(layout)
     try:
-        ended = _job(prepared, _environment(prepared, begun, directory, given))
+        environ = preparation.job_environment(prepared, run=begun.run, spool=directory, quiet=given.quiet)
+        ended = _job(prepared, environ)
         merged = _merged(directory)
     finally:
         if directory:
@@ -87,6 +86,7 @@ def _begun(prepared: Prepared, inputs: tuple[FileHash, ...]) -> RunRecord:
         switches=prepared.resolution.values,
         kept=tuple(KeptSwitch(*one) for one in prepared.resolution.kept),
         gaps=tuple(sorted({*prepared.image.gaps, *_masked(prepared)})),
+        fingerprint=prepared.fingerprint,
     )
 
 
@@ -114,29 +114,6 @@ def _job(prepared: Prepared, environ: Mapping[str, str]) -> job.Ended:
         # Said even with --quiet: it is the answer to the command, as a shell's would be.
         sys.stderr.write(f"{error.render()}\n")
         return job.Ended(error.exit_code, None)
-
-
-def _environment(
-    prepared: Prepared, begun: RunRecord, directory: str | None, given: Options
-) -> dict[str, str]:
-    """Return the job's environment with what the import hook reads in it."""
-    asked = prepared.manifest
-    made = {name: value for name, value in prepared.environ.items() if name not in _ENTRYPOINTS_OWN}
-    made.update(
-        ENVLOCK_RUN=begun.run,
-        ENVLOCK_SEED=decimals.to_text(asked.seed or 0),
-        ENVLOCK_EXPERIMENT=asked.experiment,
-        ENVLOCK_TRIAL=str(asked.trial),
-        ENVLOCK_SCHEME=asked.seeding.scheme,
-        ENVLOCK_RANKS=asked.seeding.ranks,
-        ENVLOCK_DETERMINISM=asked.determinism.level,
-    )
-    made[identity.VARIABLE] = f"0|{prepared.rank.signature}|"
-    if directory:
-        made[spool.VARIABLE] = directory
-    if given.quiet:
-        made["ENVLOCK_QUIET"] = "1"
-    return made
 
 
 def _spool(layout: Layout) -> str | None:

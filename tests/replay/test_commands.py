@@ -10,6 +10,8 @@ import pytest
 from envlock.cli.main import _status
 from envlock.host.store import Store
 from envlock.runtime import record as records
+from envlock.runtime.fingerprint.values import Fingerprint, FrameworkPrint
+from envlock.runtime.image import Cpu
 from envlock.runtime.manifest import Manifest
 from envlock.runtime.record import FileHash
 from tests.replay.conftest import HOST, record
@@ -104,6 +106,7 @@ def test_run_warns_of_what_may_not_repeat(envlock: Command, image: Path, namespa
     [
         (("run", "--", "true"), "there is no image here"),
         (("run",), "nothing to run"),
+        (("run", "--against", "none.json"), "cannot read a fingerprint: none.json"),
         (("run", "--seed", "-1", "--", "true"), "not a seed: --seed"),
         (("run", "--experiment", "/x", "--", "true"), "not an experiment's name"),
         (("run", "--image", "oci-archive:none.tar", "--", "true"), "none.tar"),
@@ -191,6 +194,123 @@ def test_compare_keeps_long_explanations_short(
     out = envlock("compare", *two(outputs=OTHER, switches=switches))[1]
     assert "variable V0: - → 1" in out
     assert "and 8 more: --json lists them all" in out
+
+
+def fingerprint(letter: str, *, threads: int = 2) -> Fingerprint:
+    operations = (*((f"torch.op{number}", letter * 16) for number in range(9)), ("torch.z", "f" * 16))
+    torch = FrameworkPrint(name="torch", version="2", list=1, operations=operations)
+    cpu = Cpu("CPU", "x86-64-v3", 2)
+    return Fingerprint(cpu=cpu, isa="native", threads=threads, level="warn", frameworks=(torch,))
+
+
+def numerics(
+    envlock: Command, tmp_path: Path, first: Fingerprint | None, second: Fingerprint | None, **changes: object
+) -> list[str]:
+    """Return the lines of a comparison of two runs with these fingerprints."""
+    files = (tmp_path / "first.json", tmp_path / "second.json")
+    made = (record(fingerprint=first), record(fingerprint=second, **changes))
+    for file, one in zip(files, made, strict=True):
+        file.write_bytes(records.to_json(one))
+    return envlock("compare", *files)[1].splitlines()
+
+
+def test_compare_names_the_operations_that_differ(envlock: Command, tmp_path: Path) -> None:
+    lines = numerics(envlock, tmp_path, fingerprint("a"), fingerprint("b", threads=4), outputs=OTHER)
+    assert (
+        "why  numerics: 9 of 10 operations are computed differently: torch.op0, torch.op1, torch.op2, "
+        "torch.op3, torch.op4, torch.op5, torch.op6, torch.op7 and 1 more" in lines
+    )
+    assert "     fingerprints: threads 2 and 4" in lines
+    assert not [line for line in lines if "the job itself does not repeat" in line]
+
+
+def test_compare_says_when_the_hosts_are_not_the_reason(envlock: Command, tmp_path: Path) -> None:
+    lines = numerics(envlock, tmp_path, fingerprint("a"), fingerprint("a"), outputs=OTHER)
+    assert (
+        "not  numerics: all 10 operations are computed alike, so look at the seed, the inputs and what "
+        in ("\n".join(lines))
+    )
+    assert [line for line in lines if "the job itself does not repeat" in line]
+
+
+def test_compare_says_although_the_numerics_differ(envlock: Command, tmp_path: Path) -> None:
+    lines = numerics(envlock, tmp_path, fingerprint("a"), fingerprint("b"))
+    assert [line for line in lines if line.startswith("although  numerics: 9 of 10 operations")]
+    assert not [
+        line for line in numerics(envlock, tmp_path, fingerprint("a"), fingerprint("a")) if "nume" in line
+    ]
+
+
+def test_compare_of_two_hosts_without_fingerprints_says_how_to_know_more(
+    envlock: Command, tmp_path: Path
+) -> None:
+    host = HOST.replace(cpu_model="CPU B")
+    assert "hint: with --fingerprint in both runs" in "\n".join(
+        numerics(envlock, tmp_path, None, None, outputs=OTHER, host=host)
+    )
+    assert "hint" not in "\n".join(numerics(envlock, tmp_path, None, None, outputs=OTHER))
+
+
+def test_run_takes_a_fingerprint_and_replay_takes_it_again(
+    envlock: Command, image: Path, namespaces: None
+) -> None:
+    """The image has no frameworks: what is looked at is the way of the answers."""
+    status, out, err = envlock("run", "--image", image, "--fingerprint")
+    found = json.loads(out)
+    assert (status, found["envlock-fingerprint"]) == (0, 1)
+    assert "no framework of this image" in err
+    _, _, err = envlock(
+        "run",
+        "--image",
+        image,
+        "--fingerprint",
+        "--seed",
+        "1",
+        "--record",
+        "r.json",
+        "--",
+        "sh",
+        "-c",
+        SEEDED,
+    )
+    assert "  numerics  e3b0c44298fc  0 operations" in err
+    assert json.loads(Path("r.json").read_text())["fingerprint"] == found
+    status, out, _ = envlock("replay", "r.json", "--image", image, "--json")
+    document = json.loads(out)
+    assert (status, document["numerics"]["compared"]) == (0, 0)
+    assert json.loads(Path(document["record"]).read_text())["fingerprint"] == found
+
+
+def test_run_and_replay_check_without_running(envlock: Command, image: Path, namespaces: None) -> None:
+    status, out, _ = envlock("run", "--check", "--image", image, "--", "touch", "ran")
+    assert (status, out.splitlines()[0]) == (0, "compatible")
+    envlock(
+        "run",
+        "--image",
+        image,
+        "--fingerprint",
+        "--seed",
+        "1",
+        "--record",
+        "r.json",
+        "--",
+        "sh",
+        "-c",
+        SEEDED,
+    )
+    for arguments in (("replay", "r.json", "--check"), ("run", "--check", "--against", "r.json")):
+        status, out, _ = envlock(*arguments, "--image", image)
+        assert status == 0
+        assert "no operation of this host's fingerprint can be compared with r.json" in out
+    assert not Path("out/replays").exists()
+    assert not Path("ran").exists()
+
+
+def test_check_is_of_the_recorded_image(envlock: Command, image: Path, namespaces: None) -> None:
+    Path("r.json").write_bytes(records.to_json(record(environment_id="sha256:" + "0" * 64)))
+    status, _, err = envlock("replay", "r.json", "--check", "--image", image)
+    assert status == 3
+    assert "the image is not the one that was recorded" in err
 
 
 def test_compare_as_json_and_quietly(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from envlock.replay.compare import Comparison, compare, to_document
 from envlock.replay.context import Difference
 from envlock.runtime.errors import InputError
+from envlock.runtime.fingerprint.agreement import Agreement
+from envlock.runtime.fingerprint.values import Fingerprint, FrameworkPrint
 from envlock.runtime.hostfacts import GpuDevice
+from envlock.runtime.image import Cpu as HostCpu
 from envlock.runtime.manifest import Cpu, Determinism, Manifest, SeedingPolicy
 from envlock.runtime.rank import Rank
 from envlock.runtime.record import (
@@ -173,7 +176,39 @@ def test_the_document_holds_everything() -> None:
         "exit-statuses": [0, 1],
         "outputs": [{"path": "out/metrics.json", "match": "equal", "sha256": [A, A]}],
         "differences": [],
+        "numerics": None,
     }
+
+
+def fingerprint(**hashes: str) -> Fingerprint:
+    operations = tuple((f"torch.{name}", letter * 16) for name, letter in sorted(hashes.items()))
+    torch = FrameworkPrint(name="torch", version="2", list=1, operations=operations)
+    return Fingerprint(
+        cpu=HostCpu("CPU", "x86-64-v3", 2), isa="native", threads=2, level="warn", frameworks=(torch,)
+    )
+
+
+def test_fingerprints_name_the_operations_that_hosts_compute_otherwise() -> None:
+    first = record(fingerprint=fingerprint(exp="a", log="b"))
+    second = record(fingerprint=fingerprint(exp="a", log="c"))
+    comparison = compare((first, second, record()))
+    assert comparison.numerics == Agreement(compared=2, differing=("torch.log",))
+    assert to_document(comparison)["numerics"] == {
+        "compared": 2,
+        "differing": ["torch.log"],
+        "unstable": [],
+        "notes": [],
+    }
+
+
+def test_fingerprints_explain_a_verdict_and_never_make_it() -> None:
+    first = record(fingerprint=fingerprint(exp="a"))
+    comparison = compare((first, record(fingerprint=fingerprint(exp="b"))))
+    assert (comparison.verdict, comparison.differences) == ("identical", ())
+
+
+def test_one_fingerprint_is_nothing_to_compare() -> None:
+    assert compare((record(fingerprint=fingerprint(exp="a")), record())).numerics is None
 
 
 names = st.sampled_from(["x", "y", "z"])

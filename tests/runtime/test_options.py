@@ -40,6 +40,13 @@ def test_options_beat_the_manifest_and_leave_the_rest() -> None:
     )
 
 
+def test_comparing_fingerprints_takes_one() -> None:
+    assert options.parse(["--fingerprint"], {}) == Options(fingerprint=True)
+    assert options.parse(["--against", "r.json"], {}) == Options(fingerprint=True, against="r.json")
+    environ = {"ENVLOCK_AGAINST": "r.json", "ENVLOCK_FINGERPRINT": "0"}
+    assert options.parse([], environ) == Options(fingerprint=True, against="r.json")
+
+
 @pytest.mark.parametrize(
     ("argv", "command"),
     [(["--", "--seed", "1"], ("--seed", "1")), (["a", "--", "b"], ("a", "--", "b")), (["--"], ()), ([], ())],

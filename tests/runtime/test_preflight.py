@@ -51,6 +51,15 @@ def test_a_cpu_below_the_portable_profile_may_differ() -> None:
     )
 
 
+def test_a_cpu_below_the_portable_profile_will_not_run_what_is_pinned_to_it() -> None:
+    """OpenBLAS takes the kernels that it is told to take: measured, SIGILL at NumPy's import."""
+    found = described(env={"OPENBLAS_CORETYPE": "Haswell"})
+    graded = verdict(found, HOST.replace(isa="x86-64-v2"))
+    assert graded[0] == "will not run"
+    assert "illegal instruction" in graded[1]
+    assert verdict(found, HOST.replace(isa="x86-64-v2"), isa="native")[0] == "numerics may differ"
+
+
 def test_a_cpu_below_every_wheel_will_not_run() -> None:
     assert verdict(described(), HOST.replace(isa="x86-64-v1"))[0] == "will not run"
 

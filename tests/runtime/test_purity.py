@@ -64,3 +64,12 @@ def test_what_every_child_process_loads_is_small() -> None:
         "envlock.runtime.startup",
         "envlock.runtime.value",
     }
+
+
+def test_a_run_without_a_fingerprint_loads_nothing_of_it() -> None:
+    code = "import sys\nimport envlock.runtime.entrypoint, envlock.runtime.session\n"
+    code += "print([one for one in sys.modules if 'fingerprint' in one or one == 'subprocess'])"
+    argv = [sys.executable, "-S", "-c", code]
+    env = {"PYTHONPATH": str(PACKAGE.parents[1])}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
