@@ -8,33 +8,22 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from envlock.cli import options, terminal
+from envlock.cli import inputs, options, terminal
 from envlock.cli.destination import Destination, parse_destination
+from envlock.cli.inputs import Network, Source
 from envlock.core.progress import Progress
 from envlock.engines import docker
-from envlock.host import http
 from envlock.host.store import Store, default_root
-from envlock.image import dockerfile
+from envlock.image import dockerfile, missing
 from envlock.image.assemble import assemble
+from envlock.image.bundle import Bundle, open_bundle
 from envlock.image.plan import DEFAULT_CREATED, BuildOptions, ImagePlan, Isa, plan
 from envlock.image.runtime import runtime_files
-from envlock.lock import codec, file
-from envlock.lock.model import Lock
 from envlock.oci.model import Image
 from envlock.runtime.errors import UsageError
-from envlock.wheels import configuration
-from envlock.wheels.fetch import fetch
+from envlock.wheels import sidecar
 
 DEFAULT_IMAGE = Path(".envlock") / "image"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """The lockfile as read: its value, its exact bytes and where it lies."""
-
-    lock: Lock
-    data: bytes
-    directory: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +32,18 @@ class Request:
 
     source: Source
     settings: BuildOptions
-    offline: bool
-    ca_bundle: str | None
+    network: Network
+    bundle: Bundle | None
 
 
 @click.command(short_help="Turn a lockfile into an OCI image, without a daemon.")
-@click.argument("lock", type=click.Path(dir_okay=False, path_type=Path), default=options.DEFAULT_LOCK)
+@click.argument("lock", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option(
+    "--from",
+    "bundle_reference",
+    metavar="BUNDLE",
+    help="A file that `envlock export --bundle` wrote, to take what is not here; without LOCK, its lock too.",
+)
 @click.option("-t", "--tag", help="A name for the image; loaded into Docker under it if an engine answers.")
 @click.option(
     "-o",
@@ -56,8 +51,8 @@ class Request:
     "outputs",
     multiple=True,
     metavar="DEST",
-    help="oci:DIR, oci-archive:FILE, docker-archive:FILE or docker:TAG; may be given more than once "
-    "(default: oci:.envlock/image beside the lock, where `envlock run` finds it).",
+    help="oci:DIR, oci-archive:FILE, docker-archive:FILE, docker:TAG or registry:NAME:TAG; may be given more "
+    "than once (default: oci:.envlock/image beside the lock, where `envlock run` finds it).",
 )
 @click.option("--plan", "only_plan", is_flag=True, help="Show the layers and write nothing.")
 @click.option(
@@ -91,7 +86,8 @@ class Request:
 @options.quiet
 def command(
     *,
-    lock: Path,
+    lock: Path | None,
+    bundle_reference: str | None,
     tag: str | None,
     outputs: tuple[str, ...],
     only_plan: bool,
@@ -106,48 +102,49 @@ def command(
 ) -> None:
     """Build the image of LOCK (default: pylock.envlock.toml), the same bytes on any machine.
 
-    No container engine is needed. Wheels come from the index by hash, or from beside the lock.
+    No container engine is needed. Wheels come from the index by hash, from beside the lock, or from a
+    bundle.
 
     \b
     envlock build
     envlock build -t team/exp:1
     envlock build -o docker-archive:exp.tar     then: docker load -i exp.tar
+    envlock build --from exp.bundle --offline   on a machine that has nothing else
     """
-    source = _read(lock)
+    bundle = None if bundle_reference is None else open_bundle(bundle_reference)
+    source = _source(lock, bundle)
     settings = BuildOptions(created=_created(os.environ), threads=threads, isa=isa, bytecode=bytecode)
+    network = Network(offline=offline, ca_bundle=ca_bundle)
+    request = Request(source=source, settings=settings, network=network, bundle=bundle)
+    progress = terminal.progress(quiet=quiet)
+    store = Store(default_root(os.environ))
     if dockerfile_directory is not None:
-        dockerfile.emit(
-            source.lock,
-            dockerfile_directory,
-            lock_bytes=source.data,
-            lock_directory=source.directory,
-            options=settings,
-        )
+        _emit(request, dockerfile_directory, store, progress)
         return
     if only_plan:
         made = plan(source.lock, lock_bytes=source.data, options=settings, runtime=runtime_files())
         _print_plan(made, as_json=as_json)
         return
     destinations = tuple(parse_destination(text) for text in outputs) or _default(source.directory, tag)
-    request = Request(source=source, settings=settings, offline=offline, ca_bundle=ca_bundle)
-    progress = terminal.progress(quiet=quiet)
-    store = Store(default_root(os.environ))
     image = _build(request, store, progress)
     for destination in destinations:
-        destination.write(image, store, tag, progress)
+        destination.write(image, store, tag, progress, ca_bundle)
     if as_json:
         terminal.print_json(_summary(image, destinations))
     elif not quiet:
         _print_image(image, destinations)
 
 
-def _read(path: Path) -> Source:
-    data = file.read_bytes(path)
-    return Source(lock=codec.loads(data, str(path)), data=data, directory=path.resolve().parent)
+def _source(lock: Path | None, bundle: Bundle | None) -> Source:
+    """Return the lock that was named, else the bundle's own, else the default one."""
+    if lock is None and bundle is not None:
+        return Source(lock=bundle.lock, data=bundle.lock_bytes, directory=Path.cwd())
+    return inputs.read(lock or options.DEFAULT_LOCK)
 
 
 def _default(directory: Path, tag: str | None) -> tuple[Destination, ...]:
-    """Return the layout beside the lock and, with a tag, Docker where an engine answers."""
+    """Return the layout beside the lock, which git ignores, and, with a tag, Docker where one answers."""
+    sidecar.ignore(directory)
     beside = Destination(kind="oci", target=str(directory / DEFAULT_IMAGE))
     if tag is not None and docker.answers():
         return (beside, Destination(kind="docker", target=tag))
@@ -156,26 +153,34 @@ def _default(directory: Path, tag: str | None) -> tuple[Destination, ...]:
 
 def _build(request: Request, store: Store, progress: Progress) -> Image:
     """Bring the wheels together and assemble the image in the store."""
-    lock = request.source.lock
-    with http.session(os.environ, request.ca_bundle) as session:
-        configuration.authorise(session, configuration.indexes(os.environ))
-        wheels = fetch(
-            lock.packages,
-            lock_directory=request.source.directory,
-            store=store,
-            session=session,
-            offline=request.offline,
-            progress=progress,
-        )
+    source = request.source
+    if request.bundle is not None:
+        request.bundle.supply(source.lock, store, progress)
+    lacking = missing.missing(source.lock, store, source.directory, offline=request.network.offline)
+    missing.refuse(lacking)
+    wheels = inputs.wheels(
+        source, source.lock.packages, store=store, network=request.network, progress=progress
+    )
     return assemble(
-        lock,
-        lock_bytes=request.source.data,
+        source.lock,
+        lock_bytes=source.data,
         wheels=wheels,
         store=store,
         options=request.settings,
         progress=progress,
-        lock_directory=request.source.directory,
+        lock_directory=source.directory,
     )
+
+
+def _emit(request: Request, directory: Path, store: Store, progress: Progress) -> None:
+    """Write the Dockerfile with the wheels that no index has."""
+    source = request.source
+    dockerfile.refuse_filled(directory)
+    if request.bundle is not None:
+        request.bundle.supply(source.lock, store, progress)
+    beside = [package for package in source.lock.packages if package.wheel.path is not None]
+    wheels = inputs.wheels(source, beside, store=store, network=request.network, progress=progress)
+    dockerfile.emit(source.lock, directory, lock_bytes=source.data, wheels=wheels, options=request.settings)
 
 
 def _created(environ: Mapping[str, str]) -> int:

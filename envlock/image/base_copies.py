@@ -9,6 +9,7 @@ from pathlib import Path
 from envlock.host.store import Store
 from envlock.lock.model import Base, BaseLayer
 from envlock.runtime.errors import InputError, IntegrityError
+from envlock.wheels import sidecar
 
 BLOBS = Path(".envlock") / "blobs"
 """Beside the lock; a blob's name is its hexadecimal digest."""
@@ -17,8 +18,10 @@ BLOBS = Path(".envlock") / "blobs"
 def keep(base: Base, store: Store, lock_directory: Path) -> None:
     """Copy every layer of ``base`` from the store to beside the lock, unless it is there already.
 
-    Raises InputError when the store does not have it.
+    The directory ignores itself in git. Raises InputError when the store does not have a layer.
     """
+    if base.layers:
+        sidecar.ignore(lock_directory)
     for layer in base.layers:
         if not store.copy_out(layer.blob, lock_directory / BLOBS / layer.blob.hex):
             raise InputError("a base layer is not in the store", where=str(layer.blob), hint="capture again")
@@ -64,7 +67,7 @@ def _place(layer: BaseLayer) -> str:
 def _origin(base: Base) -> str:
     if base.kind == "host" or base.reference is None:
         return (
-            "it was packed at capture: copy the directory .envlock from beside the lock on the machine "
-            "that was captured, or capture again there"
+            "it was packed at capture: on the machine that was captured, envlock export --bundle FILE; "
+            "here, envlock build --from FILE"
         )
     return f"it comes from {base.reference}: capture again where that can be reached"

@@ -2,77 +2,86 @@
 
 Rules kept here: pip checks every wheel by hash and resolves nothing; the base is an argument, since
 Docker can't take the lock's own; what envlock adds to the image (runtime, lock, facts) lies in
-``rootfs/`` as the plan has it, so the entrypoint is the same.
+``rootfs/`` as the plan has it, so the entrypoint is the same. What reaches a private index (pip.conf,
+CA certificates) comes in as a build's secret, never into a layer; where every wheel lies in ``wheels/``
+the build asks no index and needs no secret.
 """
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
 
-from envlock.core.digest import Digest
 from envlock.host.data import data
 from envlock.host.files import atomic_directory, file_digest
 from envlock.image.install import ENVIRONMENT
 from envlock.image.plan import BuildOptions, ImageFile, ImagePlan, plan
 from envlock.image.runtime import runtime_files
-from envlock.lock import codec
+from envlock.lock.export import requirements
 from envlock.lock.model import Lock, Package
 from envlock.runtime.errors import InputError, IntegrityError
 
 _OWN = frozenset({str(ENVIRONMENT / "pyvenv.cfg")})
 """What ``python -m venv`` makes itself."""
 
+_MOUNTS = (
+    "--mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \\\n"
+    "    if [ -f /run/secrets/ca.pem ]; then export PIP_CERT=/run/secrets/ca.pem; fi; \\\n    "
+)
+_SECRETS = """\
+# A private index, or a CA of your own, goes in as a secret and stays out of the image:
+#   --secret id=pip.conf,src=$HOME/.config/pip/pip.conf --secret id=ca.pem,src=CA.pem
+# (Docker 23 or newer; DOCKER_BUILDKIT=1 before that; podman as it is.)"""
+_NO_INDEX = "# All wheels lie in wheels/: no index is asked, and --network=none will do."
+
 
 def emit(
     lock: Lock,
     directory: Path,
     *,
-    lock_bytes: bytes | None = None,
-    lock_directory: Path | None = None,
+    lock_bytes: bytes,
+    wheels: Mapping[str, Path],
     options: BuildOptions | None = None,
 ) -> None:
-    """Write Dockerfile, requirements.txt, repacked wheels and ``rootfs/`` to a new ``directory``.
+    """Write Dockerfile, requirements.txt, ``wheels/`` and ``rootfs/`` to a new ``directory``.
 
-    ``lock_bytes`` is the lockfile as it was read; without it, it is written anew. Repacked wheels are
-    taken from ``lock_directory`` (the working directory when not given). Raises InputError when
-    ``directory`` has something in it or a repacked wheel is missing, IntegrityError when one has
-    other bytes than the lock says.
+    ``lock_bytes`` is the lockfile as it was read. ``wheels``: the files of the packages that come along,
+    by name; the rest pip takes from its indexes. Raises InputError when ``directory`` has something in
+    it, IntegrityError when a wheel has other bytes than the lock says.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError("will not be replaced", where=str(directory), expected="a new or empty directory")
-    text = codec.dumps(lock) if lock_bytes is None else lock_bytes
-    planned = plan(lock, lock_bytes=text, options=options or BuildOptions(), runtime=runtime_files())
-    repacked = [package for package in lock.packages if package.wheel.path is not None]
+    refuse_filled(directory)
+    planned = plan(lock, lock_bytes=lock_bytes, options=options or BuildOptions(), runtime=runtime_files())
+    brought = [package for package in lock.packages if package.name in wheels]
+    files = {package.name: f"/build/wheels/{package.wheel.name}" for package in brought}
+    lines = ("# Made by envlock: every wheel by its hash.", *requirements.lines(lock.packages, files))
     with atomic_directory(directory) as part:
-        for package in repacked:
-            _copy_wheel(package, lock_directory or Path(), part / "wheels")
-        (part / "requirements.txt").write_text(_requirements(lock.packages), encoding="utf-8")
-        (part / "Dockerfile").write_text(_dockerfile(lock, planned, bool(repacked)), encoding="utf-8")
+        for package in brought:
+            _copy_wheel(package, wheels[package.name], part / "wheels")
+        (part / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (part / "Dockerfile").write_text(_dockerfile(lock, planned, len(brought)), encoding="utf-8")
         for layer in planned.own:
             _write_files(layer.files, part / "rootfs")
 
 
-def _requirements(packages: Iterable[Package]) -> str:
-    """Return one line a package: the exact artifact and its hash."""
-    lines = ["# Made by envlock: every wheel by its hash, nothing to resolve."]
-    for package in sorted(packages, key=lambda one: one.name):
-        wheel = package.wheel
-        place = (
-            f"/build/wheels/{wheel.name}" if wheel.path is not None else f"{package.name}=={package.version}"
-        )
-        lines.append(f"{place} --hash=sha256:{wheel.sha256.hex}")
-    return "\n".join(lines) + "\n"
+def refuse_filled(directory: Path) -> None:
+    """Raise InputError when ``directory`` is a file or has something in it."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError("will not be replaced", where=str(directory), expected="a new or empty directory")
 
 
-def _dockerfile(lock: Lock, planned: ImagePlan, has_wheels: bool) -> str:  # noqa: FBT001 # one fact of the template
+def _dockerfile(lock: Lock, planned: ImagePlan, brought: int) -> str:
+    """Return the Dockerfile, ``brought``: how many wheels lie beside it."""
+    is_whole = brought == len(lock.packages)
     template = Template(data("templates/Dockerfile").read_text(encoding="utf-8"))
     return template.substitute(
         base=lock.base.reference or f"python:{lock.python.version}-slim",
         python=lock.python.version,
         interpreter=f"python{lock.python.minor}",
-        copy_wheels="COPY wheels/ /build/wheels/" if has_wheels else "# No wheel of this lock was repacked.",
+        indexes=_NO_INDEX if is_whole else _SECRETS,
+        copy_wheels="COPY wheels/ /build/wheels/" if brought else "# Every wheel is on an index.",
+        mounts="" if is_whole else _MOUNTS,
+        no_index=" --no-index" if is_whole else "",
         environment=_pairs(pair for pair in planned.environment if pair[0] != "PATH")
         + ' \\\n    PATH="/opt/env/bin:$PATH"',
         labels=_pairs(planned.labels),
@@ -86,22 +95,18 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
     )
 
 
-def _copy_wheel(package: Package, lock_directory: Path, target: Path) -> None:
-    source = lock_directory / str(package.wheel.path)
-    if not source.is_file():
-        raise InputError(
-            "a repacked wheel is missing", where=str(package.wheel.path), hint="it lies beside the lock"
-        )
-    found: Digest = file_digest(source)
+def _copy_wheel(package: Package, source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    copy = target / package.wheel.name
+    shutil.copyfile(source, copy)
+    found = file_digest(copy)
     if found != package.wheel.sha256:
         raise IntegrityError(
             f"the wheel of {package.name} is not the locked one",
-            where=str(package.wheel.path),
+            where=package.wheel.name,
             expected=str(package.wheel.sha256),
             found=str(found),
         )
-    target.mkdir(exist_ok=True)
-    shutil.copyfile(source, target / package.wheel.name)
 
 
 def _write_files(files: Iterable[ImageFile], root: Path) -> None:

@@ -6,15 +6,18 @@ image and the tag. ``manifest.json`` (Docker image specification 1.2) points at 
 bytes are hashed on their way in; the file appears whole or not at all.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
 
 from envlock.core import canonical
+from envlock.core.progress import Advance
 from envlock.host.files import atomic_write
 from envlock.oci import tar
+from envlock.oci.document import Descriptor
 from envlock.oci.layer import MTIME
-from envlock.oci.layout import LAYOUT_FILE, Blobs, copy_verified, distinct_layers, index_json
-from envlock.oci.model import Image, Layer
+from envlock.oci.layout import LAYOUT_FILE, Blobs, copy_verified, distinct_blobs, index_json
+from envlock.oci.model import Image
 from envlock.oci.name import ImageName
 
 _BLOBS: Final = "blobs/sha256"
@@ -22,29 +25,39 @@ _BLOBS: Final = "blobs/sha256"
 
 def write(image: Image, blobs: Blobs, file: Path, tag: str | None = None) -> None:
     """Write ``image`` to ``file``. Raises IntegrityError when a blob has other bytes than the image says."""
-    members: dict[str, bytes | Layer] = {
+    members: dict[str, bytes | Descriptor] = {
         f"{_BLOBS}/{image.config_digest.hex}": image.config,
         f"{_BLOBS}/{image.digest.hex}": image.manifest,
         "index.json": index_json(image, tag),
         "manifest.json": _docker_manifest(image, tag),
         "oci-layout": LAYOUT_FILE,
     }
-    members.update((f"{_BLOBS}/{layer.blob.hex}", layer) for layer in distinct_layers(image))
+    members.update((f"{_BLOBS}/{blob.digest.hex}", blob) for blob in distinct_blobs(image))
+    write_members(members, blobs, file)
+
+
+def write_members(
+    members: Mapping[str, bytes | Descriptor], blobs: Blobs, file: Path, advance: Advance = lambda _: None
+) -> None:
+    """Write a layout's files to ``file``: bytes as they are, blobs from where ``blobs`` says.
+
+    ``advance`` is told of each piece of a blob. Raises as :func:`write` does.
+    """
     with atomic_write(file) as stream:
         for directory in ("blobs", _BLOBS):
             stream.write(tar.header(directory, kind="directory", mode=0o755, mtime=MTIME))
         for name in sorted(members):
-            _add(stream, name, members[name], blobs)
+            _add(stream, name, members[name], blobs, advance)
         stream.write(tar.END)
 
 
-def _add(stream: IO[bytes], name: str, member: bytes | Layer, blobs: Blobs) -> None:
+def _add(stream: IO[bytes], name: str, member: bytes | Descriptor, blobs: Blobs, advance: Advance) -> None:
     size = len(member) if isinstance(member, bytes) else member.size
     stream.write(tar.header(name, mode=0o644, mtime=MTIME, size=size))
     if isinstance(member, bytes):
         stream.write(member)
     else:
-        copy_verified(member, blobs(member.blob), stream)
+        copy_verified(member, blobs(member.digest), stream, advance)
     stream.write(tar.padding(size))
 
 

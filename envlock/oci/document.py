@@ -47,12 +47,26 @@ class DockerManifest:
 
 def parse(data: bytes, where: str) -> Members:
     """Return a JSON object. Raises InputError for anything else."""
-    return _object(_json(data, where), where)
+    return read_object(_json(data, where), where)
+
+
+def read_object(value: object, where: str) -> Members:
+    """Return a JSON object. Raises InputError for anything else."""
+    if not isinstance(value, dict):
+        raise _wrong(where, "an object", value)
+    return value
+
+
+def read_array(value: object, where: str) -> list[object]:
+    """Return a JSON array. Raises InputError for anything else."""
+    if not isinstance(value, list):
+        raise _wrong(where, "an array", value)
+    return value
 
 
 def descriptor(value: object, where: str) -> Descriptor:
     """Read a descriptor."""
-    members = _object(value, where)
+    members = read_object(value, where)
     digest, size, media_type = (members.get(name) for name in ("digest", "size", "mediaType"))
     if not isinstance(digest, str) or not isinstance(media_type, str):
         raise _wrong(where, "a descriptor with digest and mediaType", members)
@@ -63,9 +77,9 @@ def descriptor(value: object, where: str) -> Descriptor:
 
 def manifests(index: Members, where: str) -> Iterator[Descriptor]:
     """Yield the descriptors of an index, without attestations, which are about images and are none."""
-    for number, value in enumerate(_array(index.get("manifests"), f"{where}: manifests")):
+    for number, value in enumerate(read_array(index.get("manifests"), f"{where}: manifests")):
         there = f"{where}: manifests[{number}]"
-        members = _object(value, there)
+        members = read_object(value, there)
         annotations = members.get("annotations")
         if not (isinstance(annotations, dict) and "vnd.docker.reference.type" in annotations):
             yield descriptor(members, there)
@@ -73,12 +87,12 @@ def manifests(index: Members, where: str) -> Iterator[Descriptor]:
 
 def docker_manifest(data: bytes, where: str) -> DockerManifest:
     """Read ``manifest.json``, which must describe one image."""
-    entries = _array(_json(data, f"{where}: manifest.json"), f"{where}: manifest.json")
+    entries = read_array(_json(data, f"{where}: manifest.json"), f"{where}: manifest.json")
     if len(entries) != 1:
         raise InputError(
             "not one image", where=where, expected="one image in manifest.json", found=str(len(entries))
         )
-    members = _object(entries[0], f"{where}: manifest.json[0]")
+    members = read_object(entries[0], f"{where}: manifest.json[0]")
     config, layers = members.get("Config"), members.get("Layers")
     if not isinstance(config, str) or not _texts(layers):
         raise _wrong(f"{where}: manifest.json[0]", "Config and Layers", members)
@@ -90,11 +104,11 @@ def image(manifest: bytes, config: bytes) -> Image:
     where = str(Digest.of(manifest))
     blobs = [
         descriptor(value, f"{where}: layers[{number}]")
-        for number, value in enumerate(_array(parse(manifest, where).get("layers"), f"{where}: layers"))
+        for number, value in enumerate(read_array(parse(manifest, where).get("layers"), f"{where}: layers"))
     ]
     there = str(Digest.of(config))
     settings = parse(config, there)
-    diff_ids = _object(settings.get("rootfs"), f"{there}: rootfs").get("diff_ids")
+    diff_ids = read_object(settings.get("rootfs"), f"{there}: rootfs").get("diff_ids")
     if not _texts(diff_ids) or len(diff_ids) != len(blobs):
         raise _wrong(f"{there}: rootfs.diff_ids", f"{len(blobs)} digests", diff_ids)
     comments = _comments(settings)
@@ -130,18 +144,6 @@ def _json(data: bytes, where: str) -> object:
         value: object = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError("not an image", where=where, expected="JSON", found=str(error)) from error
-    return value
-
-
-def _object(value: object, where: str) -> Members:
-    if not isinstance(value, dict):
-        raise _wrong(where, "an object", value)
-    return value
-
-
-def _array(value: object, where: str) -> list[object]:
-    if not isinstance(value, list):
-        raise _wrong(where, "an array", value)
     return value
 
 

@@ -5,15 +5,17 @@ Every blob's bytes are hashed on their way in; the directory appears whole or no
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final
 
 from envlock.core import canonical
 from envlock.core.digest import Digest
+from envlock.core.progress import Advance
 from envlock.host.files import CHUNK, atomic_directory, file_digest
 from envlock.host.store import HashingWriter
-from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image, Layer
+from envlock.oci.document import Descriptor
+from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image
 from envlock.oci.name import ImageName
 from envlock.runtime.errors import InputError, IntegrityError
 
@@ -34,8 +36,8 @@ def write(image: Image, blobs: Blobs, directory: Path, tag: str | None = None) -
     with atomic_directory(directory) as part:
         place = part / "blobs" / "sha256"
         place.mkdir(parents=True)
-        for layer in distinct_layers(image):
-            _place_blob(layer, blobs(layer.blob), place / layer.blob.hex)
+        for blob in distinct_blobs(image):
+            _place_blob(blob, blobs(blob.digest), place / blob.digest.hex)
         _write_file(place / image.config_digest.hex, image.config)
         _write_file(place / image.digest.hex, image.manifest)
         _write_file(part / "oci-layout", LAYOUT_FILE)
@@ -44,63 +46,70 @@ def write(image: Image, blobs: Blobs, directory: Path, tag: str | None = None) -
 
 def index_json(image: Image, tag: str | None) -> bytes:
     """Return ``index.json``. The name's annotations are those that Docker and containerd read and write."""
-    descriptor: dict[str, object] = {
-        "digest": str(image.digest),
-        "mediaType": MEDIA_MANIFEST,
-        "size": len(image.manifest),
-    }
+    more: dict[str, object] = {}
     if tag is not None:
         name = ImageName.parse(tag)
-        descriptor["annotations"] = {
+        more["annotations"] = {
             "io.containerd.image.name": name.full,
             "org.opencontainers.image.ref.name": name.tag,
         }
-    return canonical.dumps({"manifests": [descriptor], "mediaType": MEDIA_INDEX, "schemaVersion": 2})
+    return index_of(image.manifest, more)
 
 
-def distinct_layers(image: Image) -> Iterator[Layer]:
-    """Yield each layer whose blob was not yielded before."""
+def index_of(manifest: bytes, more: Mapping[str, object]) -> bytes:
+    """Return the ``index.json`` that names one manifest. ``more``: further members of its descriptor."""
+    named = Descriptor(digest=Digest.of(manifest), size=len(manifest), media_type=MEDIA_MANIFEST)
+    return canonical.dumps(
+        {"manifests": [{**named.members(), **more}], "mediaType": MEDIA_INDEX, "schemaVersion": 2}
+    )
+
+
+def distinct_blobs(image: Image) -> Iterator[Descriptor]:
+    """Yield the blob of each layer, once."""
     seen: set[Digest] = set()
     for layer in image.layers:
         if layer.blob not in seen:
             seen.add(layer.blob)
-            yield layer
+            yield Descriptor(digest=layer.blob, size=layer.size, media_type=layer.media_type)
 
 
-def copy_verified(layer: Layer, source: Path | IO[bytes], target: IO[bytes]) -> None:
-    """Copy a blob. Raises IntegrityError when its bytes are not ``layer``'s."""
+def copy_verified(
+    blob: Descriptor, source: Path | IO[bytes], target: IO[bytes], advance: Advance = lambda _: None
+) -> None:
+    """Copy a blob, telling ``advance`` of its bytes. Raises IntegrityError when they are not ``blob``'s."""
     writer = HashingWriter(target)
-    with _opened(source, layer) as stream:
+    with _opened(source, blob.digest) as stream:
         while piece := stream.read(CHUNK):
             writer.write(piece)
-    _check(layer, writer.digest, writer.size)
+            advance(len(piece))
+    _check(blob, writer.digest, writer.size)
 
 
-def _opened(source: Path | IO[bytes], layer: Layer) -> IO[bytes]:
+def _opened(source: Path | IO[bytes], digest: Digest) -> IO[bytes]:
     if not isinstance(source, Path):
         return source
     try:
         return source.open("rb")
     except FileNotFoundError as error:
-        raise InputError("a layer is missing", where=str(layer.blob)) from error
+        raise InputError("a layer is missing", where=str(digest)) from error
 
 
-def _check(layer: Layer, digest: Digest, size: int) -> None:
-    if (digest, size) != (layer.blob, layer.size):
+def _check(blob: Descriptor, digest: Digest, size: int) -> None:
+    if (digest, size) != (blob.digest, blob.size):
         raise IntegrityError(
             "a layer has other bytes than the image says",
-            expected=f"{layer.blob} ({layer.size} bytes)",
+            expected=f"{blob.digest} ({blob.size} bytes)",
             found=f"{digest} ({size} bytes)",
         )
 
 
-def _place_blob(layer: Layer, source: Path | IO[bytes], target: Path) -> None:
+def _place_blob(blob: Descriptor, source: Path | IO[bytes], target: Path) -> None:
     """Link the blob where it lies on the same file system and its bytes are right, else copy it."""
     if isinstance(source, Path) and _linked(source, target):
-        _check(layer, file_digest(target), target.stat().st_size)
+        _check(blob, file_digest(target), target.stat().st_size)
         return
     with target.open("wb") as stream:
-        copy_verified(layer, source, stream)
+        copy_verified(blob, source, stream)
 
 
 def _linked(source: Path, target: Path) -> bool:

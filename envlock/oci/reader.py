@@ -19,14 +19,13 @@ from envlock.core.digest import Digest
 from envlock.host.files import stream_digest
 from envlock.oci import document
 from envlock.oci.extraction import RootFilesystem
+from envlock.oci.index import BLOBS, one_manifest, read_blob, read_file
 from envlock.oci.inflation import inflated
 from envlock.oci.model import MEDIA_CONFIG, MEDIA_LAYER_GZIP, MEDIA_MANIFEST, Image
 from envlock.oci.source import ArchiveSource, DirectorySource, Source, VerifiedStream
 from envlock.runtime.errors import InputError, IntegrityError
 
 _MEDIA_LAYER_TAR: Final = "application/vnd.oci.image.layer.v1.tar"
-_BLOBS: Final = "blobs/sha256/"
-_LARGEST_DOCUMENT: Final = 16 << 20
 _BUFFER: Final = 1 << 18
 
 
@@ -88,38 +87,18 @@ def _open_path(path: Path) -> OpenedImage:
 
 
 def _open_oci(source: Source) -> OpenedImage:
-    descriptor = _image_descriptor(source, document.parse(_read(source, "index.json"), source.where))
-    manifest = _read_blob(source, descriptor)
+    descriptor = one_manifest(source)
+    manifest = read_blob(source, descriptor)
     parsed = document.parse(manifest, str(descriptor.digest))
-    config = _read_blob(source, document.descriptor(parsed.get("config"), f"{descriptor.digest}: config"))
+    config = read_blob(source, document.descriptor(parsed.get("config"), f"{descriptor.digest}: config"))
     image = document.image(manifest, config)
-    places = {layer.blob: _BLOBS + layer.blob.hex for layer in image.layers}
+    places = {layer.blob: BLOBS + layer.blob.hex for layer in image.layers}
     return OpenedImage(image=image, source=source, places=places)
 
 
-def _image_descriptor(source: Source, index: document.Members) -> document.Descriptor:
-    """Return the one image of an index, nested ones included (``docker save`` writes those)."""
-    found: list[document.Descriptor] = []
-    for descriptor in document.manifests(index, source.where):
-        if descriptor.is_index:
-            nested = document.parse(_read_blob(source, descriptor), str(descriptor.digest))
-            found.append(_image_descriptor(source, nested))
-        else:
-            found.append(descriptor)
-    if len(found) != 1:
-        raise InputError(
-            "not one image",
-            where=source.where,
-            expected="one image in index.json",
-            found=f"{len(found)}",
-            hint="copy the one that you want into a layout of its own, for example with skopeo copy",
-        )
-    return found[0]
-
-
 def _open_docker(source: Source) -> OpenedImage:
-    entry = document.docker_manifest(_read(source, "manifest.json"), source.where)
-    config = _read(source, entry.config)
+    entry = document.docker_manifest(read_file(source, "manifest.json"), source.where)
+    config = read_file(source, entry.config)
     named = entry.config.rpartition("/")[2].removesuffix(".json")
     if named != Digest.of(config).hex:
         raise IntegrityError(
@@ -139,8 +118,8 @@ def _layer_blob(source: Source, name: str) -> document.Descriptor:
     size = source.size(name)
     with source.open(name) as stream:
         compressed = stream.read(2) == b"\x1f\x8b"
-    if name.startswith(_BLOBS):
-        digest = Digest(name.removeprefix(_BLOBS))
+    if name.startswith(BLOBS):
+        digest = Digest(name.removeprefix(BLOBS))
     else:
         with source.open(name) as stream:
             digest = stream_digest(stream)
@@ -158,31 +137,6 @@ def _manifest(config: bytes, blobs: list[document.Descriptor]) -> bytes:
             "schemaVersion": 2,
         }
     )
-
-
-def _read_blob(source: Source, descriptor: document.Descriptor) -> bytes:
-    data = _read(source, _BLOBS + descriptor.digest.hex)
-    if Digest.of(data) != descriptor.digest:
-        raise IntegrityError(
-            "a blob has other bytes than its name says",
-            where=source.where,
-            expected=str(descriptor.digest),
-            found=str(Digest.of(data)),
-        )
-    return data
-
-
-def _read(source: Source, name: str) -> bytes:
-    size = source.size(name)
-    if size > _LARGEST_DOCUMENT:
-        raise InputError(
-            "too large",
-            where=f"{source.where}: {name}",
-            expected=f"at most {_LARGEST_DOCUMENT} bytes",
-            found=f"{size}",
-        )
-    with source.open(name) as stream:
-        return stream.read()
 
 
 _OPENERS: Final[Mapping[str, Callable[[Path], OpenedImage]]] = {

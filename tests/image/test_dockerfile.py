@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,10 @@ def repacked(directory: Path) -> Package:
     return replace(found, wheel=wheel, source="repacked", evidence="repacked")
 
 
+def emit(lock: Lock, directory: Path, **wheels: Path) -> None:
+    dockerfile.emit(lock, directory, lock_bytes=codec.dumps(lock), wheels=wheels)
+
+
 @pytest.fixture
 def lock(tmp_path: Path) -> Lock:
     return lock_of(package(write_wheel(tmp_path, wheel_items())), repacked(tmp_path))
@@ -26,7 +31,7 @@ def lock(tmp_path: Path) -> Lock:
 
 def test_everything_that_a_docker_build_needs_is_written(tmp_path: Path, lock: Lock) -> None:
     out = tmp_path / "out"
-    dockerfile.emit(lock, out, lock_directory=tmp_path)
+    emit(lock, out, mine=tmp_path / str(lock.packages[1].wheel.path))
     text = (out / "Dockerfile").read_text()
     assert "ARG BASE=python:3.11.7-slim" in text
     assert "FROM ${BASE} AS build" in text
@@ -34,7 +39,9 @@ def test_everything_that_a_docker_build_needs_is_written(tmp_path: Path, lock: L
     assert "COPY wheels/ /build/wheels/" in text
     assert 'OMP_NUM_THREADS="4"' in text
     assert 'dev.envlock.environment-id="sha256:' in text
-    assert "$base" not in text
+    assert "--mount=type=secret,id=pip.conf,target=/etc/pip.conf" in text
+    assert "--no-index" not in text
+    assert not re.search(r"(?m)^[^#]*\$[a-z{][a-z]*", text.replace("${BASE}", "").replace("$PATH", ""))
     requirements = (out / "requirements.txt").read_text().splitlines()
     assert requirements[1:] == [
         f"demo==1.0 --hash=sha256:{lock.packages[0].wheel.sha256.hex}",
@@ -47,21 +54,28 @@ def test_everything_that_a_docker_build_needs_is_written(tmp_path: Path, lock: L
 
 
 def test_the_lock_is_copied_as_it_was_read(tmp_path: Path) -> None:
-    dockerfile.emit(lock_of(), tmp_path / "out", lock_bytes=b"# as it was\n")
+    dockerfile.emit(lock_of(), tmp_path / "out", lock_bytes=b"# as it was\n", wheels={})
     assert (tmp_path / "out/rootfs/opt/envlock/pylock.envlock.toml").read_bytes() == b"# as it was\n"
     assert "COPY wheels" not in (tmp_path / "out/Dockerfile").read_text()
 
 
-def test_a_missing_or_altered_repacked_wheel_is_refused_and_nothing_is_written(
+def test_with_every_wheel_beside_it_no_index_is_asked_and_no_secret_is_needed(
     tmp_path: Path, lock: Lock
 ) -> None:
+    demo, mine = lock.packages
+    emit(lock, tmp_path / "out", demo=tmp_path / demo.wheel.name, mine=tmp_path / str(mine.wheel.path))
+    text = (tmp_path / "out/Dockerfile").read_text()
+    assert "--no-index" in text
+    assert "--mount" not in text
+    assert "/build/wheels/demo-1.0-py3-none-any.whl --hash" in (tmp_path / "out/requirements.txt").read_text()
+    assert len(list((tmp_path / "out/wheels").iterdir())) == 2
+
+
+def test_an_altered_wheel_is_refused_and_nothing_is_written(tmp_path: Path, lock: Lock) -> None:
     wheel = tmp_path / str(lock.packages[1].wheel.path)
     wheel.write_bytes(b"x")
     with pytest.raises(IntegrityError, match="the wheel of mine is not the locked one"):
-        dockerfile.emit(lock, tmp_path / "out", lock_directory=tmp_path)
-    wheel.unlink()
-    with pytest.raises(InputError, match="a repacked wheel is missing"):
-        dockerfile.emit(lock, tmp_path / "out", lock_directory=tmp_path)
+        emit(lock, tmp_path / "out", mine=wheel)
     assert not (tmp_path / "out").exists()
 
 
@@ -69,4 +83,4 @@ def test_a_directory_with_something_in_it_is_not_replaced(tmp_path: Path, store:
     (tmp_path / "precious").write_text("x")
     for place in (tmp_path, tmp_path / "precious"):
         with pytest.raises(InputError, match="will not be replaced"):
-            dockerfile.emit(lock_of(), place)
+            emit(lock_of(), place)

@@ -1,50 +1,29 @@
 """Dockerfile.base builds on a plain Debian image and holds what docs/image.md promises of a base."""
 
 import io
-import os
-import shutil
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 from docker import DockerClient
 
 ROOT = Path(__file__).parents[2]
-DEBIAN = "envlock-test/debian:1"
 BASE = "envlock-test/base:1"
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def engine(docker_host: str) -> Iterator[DockerClient]:
-    client = docker.from_env(timeout=300)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def base(engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The image that Dockerfile.base makes of a Debian made here; no image registry is asked."""
-    if shutil.which("mmdebstrap") is None or os.geteuid() != 0:
-        pytest.skip("a Debian root file system needs mmdebstrap and root")
-    directory = tmp_path_factory.mktemp("base")
-    debian = directory / "debian.tar"
-    subprocess.run(["sh", ROOT / ".ci/base-image", debian], check=True)
-    with debian.open("rb") as stream:
-        repository, tag = DEBIAN.split(":")
-        engine.api.import_image_from_data(stream, repository=repository, tag=tag)
+def base(engine: DockerClient, debian: str) -> Iterator[str]:
+    """The image that Dockerfile.base makes of a Debian made here."""
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
         tar.add(ROOT / "Dockerfile.base", "Dockerfile")
     context.seek(0)
-    engine.images.build(fileobj=context, custom_context=True, tag=BASE, buildargs={"BASE": DEBIAN}, rm=True)
+    engine.images.build(fileobj=context, custom_context=True, tag=BASE, buildargs={"BASE": debian}, rm=True)
     yield BASE
-    for image in (BASE, DEBIAN):
-        engine.images.remove(image, force=True)
+    engine.images.remove(BASE, force=True)
 
 
 def _printed(engine: DockerClient, image: str, script: str, user: str | None = None) -> str:

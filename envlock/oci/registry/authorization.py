@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
+from envlock.core.redaction import redacted
 from envlock.host import http
 from envlock.oci.registry.credentials import Credentials
 from envlock.runtime.errors import UnreachableError
@@ -79,7 +80,7 @@ def answer(
 def _token(
     realm: str, query: list[tuple[str, str]], credentials: Credentials | None, session: requests.Session
 ) -> str:
-    where = http.redacted(realm)
+    where = redacted(realm)
     try:
         if credentials is not None and credentials.identity_token is not None:
             form = _refresh_form(query, credentials.identity_token)

@@ -1,0 +1,203 @@
+"""A lock as a CycloneDX 1.6 bill of materials. Pure.
+
+Rules kept here:
+
+* The same lock gives the same bytes: no time, no random number. The serial number is made of the
+  environment-id, components are sorted by the library, references are package URLs.
+* A component is what the lock names: Python packages, OS packages, conda packages, the interpreter and
+  the operating system. Licences are not in a lock, so none is stated. Neither is who needs whom: the
+  environment depends on everything, and nothing else is claimed.
+* A wheel that is not the public index's own file says so in its package URL (``checksum``,
+  ``vcs_url``, ``download_url``); the project's own code is ``pkg:generic``, since the public index may
+  have something else under that name.
+* CycloneDX has no place for evidence, gaps and the like: they are properties named ``envlock:…``.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from cyclonedx.model import (
+    ExternalReference,
+    ExternalReferenceType,
+    HashAlgorithm,
+    HashType,
+    Property,
+    XsUri,
+)
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.tool import ToolRepository
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+
+from envlock import __version__
+from envlock.lock.identity import environment_id
+from envlock.lock.model import CondaPackage, Lock, Package, SystemPackage
+
+_TYPES: Final = {"dpkg": "deb", "rpm": "rpm", "apk": "apk"}
+_PUBLIC: Final = "pypi"
+# Capture's own package of the files that no distribution owns (envlock/capture/orphans.py).
+_ORPHANS: Final = "envlock-orphans"
+
+
+def dumps(lock: Lock) -> bytes:
+    """Return the bill of materials as JSON."""
+    identity = str(environment_id(lock))
+    root = Component(
+        type=ComponentType.APPLICATION,
+        name="environment",
+        version=identity,
+        bom_ref=identity,
+        properties=_properties(_facts(lock)),
+    )
+    components = tuple(_components(lock))
+    bom = Bom(
+        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:dev.envlock:environment:{identity}"),
+        metadata=BomMetaData(component=root, tools=ToolRepository(components=[_tool()])),
+        components=components,
+    )
+    bom.register_dependency(root, components)
+    document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
+    # The library writes the time of day, which the format does not demand.
+    del document["metadata"]["timestamp"]
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _tool() -> Component:
+    return Component(type=ComponentType.APPLICATION, name="envlock", version=__version__, bom_ref="envlock")
+
+
+def _facts(lock: Lock) -> Iterator[tuple[str, str]]:
+    """Yield what is known of the environment as a whole."""
+    yield "platform", lock.platform
+    yield "libc", lock.os.libc
+    for number, layer in enumerate(lock.base.layers):
+        yield f"base:{number}", f"{layer.diff_id} {layer.comment}".rstrip()
+    for library in lock.cuda:
+        yield f"cuda:{library.name}", f"{library.version} {library.origin}"
+    for gap in lock.gaps:
+        yield f"gap:{gap.subject}", gap.reason
+
+
+def _components(lock: Lock) -> Iterator[Component]:
+    yield _interpreter(lock)
+    yield Component(
+        type=ComponentType.OPERATING_SYSTEM,
+        name=lock.os.id,
+        version=lock.os.version,
+        bom_ref="operating-system",
+    )
+    yield from map(_wheel, lock.packages)
+    for system in lock.system_packages:
+        yield _system(system, lock)
+    yield from map(_conda, lock.conda)
+
+
+def _interpreter(lock: Lock) -> Component:
+    python = lock.python
+    is_cpython = python.implementation == "cpython"
+    return Component(
+        type=ComponentType.PLATFORM,
+        name=python.implementation,
+        version=python.version,
+        bom_ref="interpreter",
+        # The name under which the public vulnerability lists have it.
+        cpe=f"cpe:2.3:a:python:python:{python.version}:*:*:*:*:*:*:*" if is_cpython else None,
+        purl=PackageURL("generic", None, "python" if is_cpython else python.implementation, python.version),
+        properties=_properties([("abi", python.abi), ("prefix-kind", python.prefix_kind)]),
+    )
+
+
+def _wheel(package: Package) -> Component:
+    facts = [("source", package.source), ("evidence", package.evidence), ("wheel", package.wheel.name)]
+    facts += [("index", package.index)] if package.index else []
+    facts += [("editable", "true")] if package.editable else []
+    facts += [("modified", path) for path in package.modified]
+    facts += [(f"build:{name}", value) for name, value in package.build]
+    return _package(
+        _python_url(package),
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=package.wheel.sha256.hex)],
+        facts=facts,
+        references=[
+            (ExternalReferenceType.DISTRIBUTION, package.wheel.url),
+            (ExternalReferenceType.VCS, _vcs(package)),
+        ],
+    )
+
+
+def _python_url(package: Package) -> PackageURL:
+    if package.source == "directory" or package.name == _ORPHANS:
+        kind, qualifiers = "generic", _checksum(package)
+    elif vcs := _vcs(package):
+        commit = dict(package.origin).get("commit")
+        kind, qualifiers = "pypi", {"vcs_url": f"{vcs}@{commit}" if commit else vcs}
+    elif package.wheel.url is None:
+        kind, qualifiers = "pypi", _checksum(package)
+    else:
+        is_public = package.index == _PUBLIC
+        kind, qualifiers = "pypi", {} if is_public else {"download_url": package.wheel.url}
+    return PackageURL(kind, None, package.name, package.version, qualifiers)
+
+
+def _checksum(package: Package) -> dict[str, str]:
+    return {"checksum": str(package.wheel.sha256)}
+
+
+def _vcs(package: Package) -> str | None:
+    """Return the repository in the form of the SPDX specification: ``git+https://…``."""
+    origin = dict(package.origin)
+    return f"{origin['vcs']}+{origin['url']}" if {"vcs", "url"} <= origin.keys() else None
+
+
+def _system(system: SystemPackage, lock: Lock) -> Component:
+    version, qualifiers = system.version, {"arch": system.architecture}
+    if system.manager == "rpm" and ":" in version:
+        qualifiers["epoch"], _, version = version.partition(":")
+    qualifiers["distro"] = f"{lock.os.id}-{lock.os.version}"
+    return _package(
+        PackageURL(_TYPES[system.manager], lock.os.id, system.name, version, qualifiers),
+        version=system.version,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=system.sha256.hex)] if system.sha256 else [],
+        facts=[("snapshot", system.snapshot)] if system.snapshot else [],
+    )
+
+
+def _conda(conda: CondaPackage) -> Component:
+    subdirectory, _, file = (conda.url or "").rpartition("/")
+    qualifiers = {"build": conda.build, "channel": conda.channel}
+    if file:
+        qualifiers["subdir"] = subdirectory.rpartition("/")[2]
+        qualifiers["type"] = "conda" if file.endswith(".conda") else "tar.bz2"
+    sha256 = [HashType(alg=HashAlgorithm.SHA_256, content=conda.sha256.hex)] if conda.sha256 else []
+    md5 = [HashType(alg=HashAlgorithm.MD5, content=conda.md5)] if conda.md5 else []
+    return _package(
+        PackageURL("conda", None, conda.name, conda.version, qualifiers),
+        hashes=[*sha256, *md5],
+        references=[(ExternalReferenceType.DISTRIBUTION, conda.url)],
+    )
+
+
+def _package(
+    purl: PackageURL,
+    *,
+    version: str | None = None,
+    hashes: Iterable[HashType] = (),
+    facts: Iterable[tuple[str, str]] = (),
+    references: Iterable[tuple[ExternalReferenceType, str | None]] = (),
+) -> Component:
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=purl.name,
+        version=version or purl.version,
+        bom_ref=purl.to_string(),
+        purl=purl,
+        hashes=hashes,
+        properties=_properties(facts),
+        external_references=[ExternalReference(type=kind, url=XsUri(url)) for kind, url in references if url],
+    )
+
+
+def _properties(facts: Iterable[tuple[str, str]]) -> list[Property]:
+    return [Property(name=f"envlock:{name}", value=value) for name, value in facts]

@@ -1,0 +1,179 @@
+"""Files that are no image, as one OCI archive (OCI image-spec 1.1, manifest.md, "artifact usage").
+
+Rules kept here:
+
+* A manifest with an ``artifactType``, the empty config, and a layer for each file: the file's bytes as
+  they are, its name the annotation ``org.opencontainers.image.title``, as oras and others read it.
+* The archive is a function of the artifact: sorted members, one fixed time, no compression.
+* A title is a relative path that stays below the directory where somebody unpacks it, and is there once.
+* Nothing read is believed by its place: manifest and files are held to their digests.
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, cast
+
+from envlock.core import canonical
+from envlock.core.digest import Digest
+from envlock.core.progress import Advance
+from envlock.oci import archive, document
+from envlock.oci.document import Descriptor
+from envlock.oci.index import BLOBS, one_manifest, read_blob
+from envlock.oci.layout import LAYOUT_FILE, Blobs, index_of
+from envlock.oci.model import MEDIA_EMPTY, MEDIA_MANIFEST
+from envlock.oci.path import ImagePath
+from envlock.oci.source import ArchiveSource, DirectorySource, Source, VerifiedStream
+from envlock.runtime.errors import InputError
+
+_EMPTY: Final = b"{}"
+_TITLE: Final = "org.opencontainers.image.title"
+_BUFFER: Final = 1 << 18
+_DIRECTORY: Final = "oci:"
+_ARCHIVE: Final = "oci-archive:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactFile:
+    """A file of an artifact. ``title`` is its path, relative and in POSIX form."""
+
+    title: str
+    blob: Descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What it is, its files in order, and annotations of the whole."""
+
+    artifact_type: str
+    files: tuple[ArtifactFile, ...]
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def manifest(self) -> bytes:
+        """The manifest's bytes."""
+        config = Descriptor(digest=Digest.of(_EMPTY), size=len(_EMPTY), media_type=MEDIA_EMPTY)
+        members: dict[str, object] = {
+            "artifactType": self.artifact_type,
+            "config": config.members(),
+            "layers": [{**file.blob.members(), "annotations": {_TITLE: file.title}} for file in self.files],
+            "mediaType": MEDIA_MANIFEST,
+            "schemaVersion": 2,
+        }
+        if self.annotations:
+            members["annotations"] = dict(self.annotations)
+        return canonical.dumps(members)
+
+    @property
+    def size(self) -> int:
+        """The files' bytes."""
+        return sum(file.blob.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedArtifact:
+    """An artifact on disk."""
+
+    artifact: Artifact
+    source: Source
+
+    def open_file(self, file: ArtifactFile) -> IO[bytes]:
+        """Return a file's bytes; reading to their end raises IntegrityError when they are wrong.
+
+        Raises InputError when they are not there.
+        """
+        stream = self.source.open(BLOBS + file.blob.digest.hex)
+        verified = VerifiedStream(stream, file.blob.digest, file.blob.size)
+        return cast("IO[bytes]", io.BufferedReader(verified, _BUFFER))
+
+
+def write(artifact: Artifact, blobs: Blobs, file: Path, advance: Advance = lambda _: None) -> None:
+    """Write ``artifact`` to ``file`` as an OCI archive, whole or not at all.
+
+    Raises IntegrityError when a file has other bytes than ``artifact`` says.
+    """
+    manifest = artifact.manifest
+    members: dict[str, bytes | Descriptor] = {
+        BLOBS + Digest.of(_EMPTY).hex: _EMPTY,
+        BLOBS + Digest.of(manifest).hex: manifest,
+        "index.json": index_of(manifest, {"artifactType": artifact.artifact_type}),
+        "oci-layout": LAYOUT_FILE,
+    }
+    members.update((BLOBS + one.blob.digest.hex, one.blob) for one in artifact.files)
+    archive.write_members(members, blobs, file, advance)
+
+
+def open_artifact(reference: str, artifact_type: str) -> OpenedArtifact:
+    """Open the artifact in an OCI archive or a layout directory: a path, ``oci:DIR`` or ``oci-archive:FILE``.
+
+    Raises InputError when there is none of ``artifact_type`` or a file of it is missing, IntegrityError
+    when its manifest has other bytes than its name says.
+    """
+    source = _source(reference)
+    described = one_manifest(source)
+    members = document.parse(read_blob(source, described), source.where)
+    found = members.get("artifactType")
+    if found != artifact_type:
+        raise InputError(
+            "another kind of artifact",
+            where=source.where,
+            expected=artifact_type,
+            found="an image" if found is None else repr(found)[:80],
+        )
+    files = tuple(_files(members, source))
+    artifact = Artifact(artifact_type=artifact_type, files=files, annotations=_annotations(members))
+    return OpenedArtifact(artifact=artifact, source=source)
+
+
+def _source(reference: str) -> Source:
+    path = Path(reference.removeprefix(_DIRECTORY).removeprefix(_ARCHIVE))
+    if not path.exists():
+        raise InputError("no such file", where=str(path))
+    return DirectorySource(path) if path.is_dir() else ArchiveSource(path)
+
+
+def _annotations(members: document.Members) -> tuple[tuple[str, str], ...]:
+    found = members.get("annotations")
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return tuple(sorted((name, value) for name, value in pairs if isinstance(value, str)))
+
+
+def _files(members: document.Members, source: Source) -> Iterator[ArtifactFile]:
+    seen: set[str] = set()
+    for number, value in enumerate(document.read_array(members.get("layers"), f"{source.where}: layers")):
+        where = f"{source.where}: layers[{number}]"
+        blob = document.descriptor(value, where)
+        title = _title(document.read_object(value, where), where)
+        if title in seen:
+            raise InputError("two files have one title", where=where, found=repr(title))
+        seen.add(title)
+        _check_there(source, blob, title)
+        yield ArtifactFile(title=title, blob=blob)
+
+
+def _title(layer: document.Members, where: str) -> str:
+    annotations = document.read_object(layer.get("annotations"), f"{where}: annotations")
+    title = annotations.get(_TITLE)
+    try:
+        return ImagePath(f"/{title if isinstance(title, str) else ''}").relative
+    except InputError as error:
+        raise InputError(
+            "not a usable title",
+            where=f"{where}: {_TITLE}",
+            expected="a relative path that stays below its directory",
+            found=repr(title)[:80],
+        ) from error
+
+
+def _check_there(source: Source, blob: Descriptor, title: str) -> None:
+    """Raise InputError when the file is missing or cut off, before anything is done with the others."""
+    name = BLOBS + blob.digest.hex
+    found = source.size(name) if source.has(name) else None
+    if found != blob.size:
+        raise InputError(
+            "a file is missing" if found is None else "a file is cut off or too long",
+            where=f"{source.where}: {title}",
+            expected=f"{blob.digest} ({blob.size} bytes)",
+            found="none" if found is None else f"{found} bytes",
+        )
