@@ -19,6 +19,8 @@ class ImageConfiguration:
     user: str = ""
     working_directory: str = "/"
     labels: tuple[tuple[str, str], ...] = ()
+    platform: str = ""
+    """``linux/arm64``; empty where the config does not say."""
 
     @property
     def environment_id(self) -> str | None:
@@ -45,6 +47,7 @@ def parse(document: bytes, where: str) -> ImageConfiguration:
         user=_string(fields, "User", where),
         working_directory=_string(fields, "WorkingDir", where) or "/",
         labels=_labels(fields.get("Labels")),
+        platform=_platform(whole),
     )
 
 
@@ -69,6 +72,12 @@ def _variable(text: str, where: str) -> tuple[str, str]:
             "bad image config", where=f"{where}: config.Env", expected="NAME=VALUE", found=repr(text)
         )
     return name, value
+
+
+def _platform(whole: object) -> str:
+    members = whole if isinstance(whole, dict) else {}
+    parts = (members.get("os"), members.get("architecture"))
+    return "/".join(str(part) for part in parts) if all(parts) else ""
 
 
 def _labels(value: object) -> tuple[tuple[str, str], ...]:

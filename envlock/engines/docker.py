@@ -1,13 +1,14 @@
 """A Docker engine, through its API (also podman's, which speaks the same one on DOCKER_HOST)."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.models.images import Image as DockerImage
 from docker.types import DeviceRequest
@@ -29,7 +30,7 @@ from envlock.oci.reader import OpenedImage
 from envlock.runtime.errors import InputError, UnreachableError
 
 _ATTACHED = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-_HINT = "is it running, and DOCKER_HOST right? --engine embedded needs none"
+_HINT = "is it running, and DOCKER_HOST right? --engine embedded and images on disk (oci:DIR) need none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,66 @@ def tagged(tag: str) -> Docker:
         environment_id=labels.get(ENVIRONMENT_ID_LABEL),
     )
     return Docker(image=facts, client=client, name=str(found.id))
+
+
+class Sink(Protocol):
+    """Where bytes go: a binary file, or what hashes and writes them."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write all of ``data``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An image or a container that the engine keeps: its ID, and its settings as an image config."""
+
+    identity: str
+    config: bytes
+
+
+def image_kept(name: str) -> Kept:
+    """Return the image ``name``. Raises InputError when the engine has none, UnreachableError without one."""
+    with _connected() as client, closing(client):
+        try:
+            attributes = client.images.get(name).attrs
+        except ImageNotFound as error:
+            hint = f"docker pull {name}, or see what there is with docker images"
+            raise InputError("no such image in the Docker engine", where=name, hint=hint) from error
+    return Kept(identity=str(attributes["Id"]), config=_config(attributes, attributes))
+
+
+def container_kept(name: str) -> Kept:
+    """Return the container ``name``, running or not. Raises as :func:`image_kept`."""
+    with _connected() as client, closing(client):
+        try:
+            attributes = client.containers.get(name).attrs
+        except NotFound as error:
+            raise InputError(
+                "no such container in the Docker engine", where=name, hint="docker ps -a lists them"
+            ) from error
+        image = client.images.get(attributes["Image"]).attrs
+    return Kept(identity=str(attributes["Id"]), config=_config(attributes, image))
+
+
+def save(image: Kept, sink: Sink) -> None:
+    """Write the image into ``sink`` as ``docker save`` does. Raises UnreachableError when that fails."""
+    with _connected() as client, closing(client):
+        for piece in client.api.get_image(image.identity):
+            sink.write(piece)
+
+
+def export(container: Kept, sink: Sink) -> None:
+    """Write the container's files into ``sink`` as one tar, without what is mounted in it."""
+    with _connected() as client, closing(client):
+        for piece in client.api.export(container.identity):
+            sink.write(piece)
+
+
+def _config(described: Mapping[str, Any], image: Mapping[str, Any]) -> bytes:
+    """Return what the engine says of an image or a container in the form of an image config."""
+    platform = {"architecture": image.get("Architecture"), "os": image.get("Os")}
+    return json.dumps({**platform, "config": described.get("Config")}).encode()
 
 
 def _find(client: docker.DockerClient, facts: ImageFacts) -> DockerImage | None:

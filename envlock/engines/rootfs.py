@@ -8,6 +8,7 @@ first one's extraction instead of making its own. Runs see it read-only.
 import os
 from pathlib import Path
 
+from envlock.core.digest import Digest
 from envlock.core.progress import Progress
 from envlock.host.files import atomic_directory, remove_tree
 from envlock.host.locking import exclusive
@@ -25,26 +26,31 @@ def prepared(opened: OpenedImage, store: Store, progress: Progress) -> Path:
     Raises what :func:`envlock.oci.reader.extract` raises (InputError, IntegrityError).
     """
     digest = opened.image.config_digest
-    tree = store.root / "rootfs" / digest.hex
+    tree = place(digest, store)
     if tree.is_dir():
         return tree
     with exclusive(tree.with_suffix(".lock")):
         if not tree.is_dir():
             with progress.task("extract the image", None), atomic_directory(tree) as part:
                 extract(opened, part)
-                _mount_points(part)
+                mount_points(part)
     return tree
 
 
-def _mount_points(root: Path) -> None:
+def place(config_digest: Digest, store: Store) -> Path:
+    """Return where an image's tree lies, once it is extracted."""
+    return store.root / "rootfs" / config_digest.hex
+
+
+def mount_points(root: Path) -> None:
     """Make sure that each place that the engine mounts over is a plain directory or file."""
     for name in _DIRECTORIES:
-        place = root / name
-        if place.is_symlink() or not place.is_dir():
-            remove_tree(place)
-            place.mkdir()
+        point = root / name
+        if point.is_symlink() or not point.is_dir():
+            remove_tree(point)
+            point.mkdir()
     for name in _FILES:
-        place = root / name
-        if place.is_symlink() or not place.is_file():
-            remove_tree(place)
-            os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o644))
+        point = root / name
+        if point.is_symlink() or not point.is_file():
+            remove_tree(point)
+            os.close(os.open(point, os.O_CREAT | os.O_WRONLY, 0o644))
