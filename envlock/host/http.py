@@ -1,53 +1,175 @@
-"""HTTP with retries, the machine's CA bundle and no credentials in errors.
+"""HTTP with bounded patience, the machine's CA bundle and no credentials in errors.
+
+Rules kept here:
+
+* A busy server (408, 429, 5xx) is asked again, after Retry-After where it states one of at most
+  LONGEST_WAIT seconds; one that asks for a longer pause is given up at once.
+* A transfer that breaks off goes on where it stopped; at the fifth break it is given up.
+* What an error says depends on the fault alone: no addresses of objects, ports of this machine, tokens.
 
 ``requests`` honours netrc, proxies and REQUESTS_CA_BUNDLE by itself; envlock adds PIP_CERT and
 SSL_CERT_FILE, which users behind a corporate CA already set for pip and uv.
 """
 
+import errno
+import os
 import re
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from math import inf
+from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, TooManyRedirects
+from urllib3 import BaseHTTPResponse, exceptions
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import IncompleteRead, InvalidHeader, MaxRetryError, NameResolutionError
 from urllib3.util import Retry
 
+from envlock.core.redaction import redacted
 from envlock.host.files import CHUNK
 from envlock.host.store import HashingWriter
-from envlock.runtime.errors import UnreachableError
+from envlock.runtime.errors import InputError, UnreachableError
 
 TIMEOUT = (10.0, 120.0)
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+"""Seconds to connect, and between two pieces of an answer, of a download."""
+QUESTION_TIMEOUT = (10.0, 30.0)
+"""The same for small answers."""
+LONGEST_WAIT = 30.0
+_BREAKS = 5
+_STATUSES = (408, 429, 500, 502, 503, 504)
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-def redacted(text: str) -> str:
-    """Return ``text`` with the user and password of every URL in it taken out."""
-    return _CREDENTIALS.sub("", text)
+_WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((NameResolutionError,), "no such host name"),
+    ((IncompleteRead, ChunkedEncodingError), "the answer was cut short"),
+    ((ContentDecodingError,), "the answer can't be decompressed"),
+    ((TimeoutError, requests.Timeout, exceptions.TimeoutError), "no answer in time"),
+    ((TooManyRedirects,), "redirected without end"),
+)
 
 
-def session(environ: Mapping[str, str], ca_bundle: str | None = None) -> requests.Session:
-    """Return a session with retries (408, 429, 5xx; Retry-After is honoured) and 16 pooled connections.
+def session(
+    environ: Mapping[str, str],
+    ca_bundle: str | None = None,
+    *,
+    timeout: tuple[float, float] = TIMEOUT,
+) -> requests.Session:
+    """Return a session that tries again as the module says, with 16 pooled connections.
 
-    The CA bundle is ``ca_bundle``, else PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of ``environ``.
+    ``timeout`` holds where a request names none. The CA bundle is ``ca_bundle``, else PIP_CERT,
+    REQUESTS_CA_BUNDLE or SSL_CERT_FILE of ``environ``. Raises InputError when there is no such file.
     """
+    named = (environ.get(name) for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))
+    bundle = ca_bundle or next(filter(None, named), None)
+    if bundle is not None and not Path(bundle).exists():
+        raise InputError("there is no such CA bundle", where=bundle, hint="see --ca-bundle and PIP_CERT")
     made = requests.Session()
-    retry = Retry(total=4, backoff_factor=0.5, status_forcelist=(408, 429, 500, 502, 503, 504))
-    adapter = HTTPAdapter(max_retries=retry, pool_maxsize=16)
+    retry = _Patience(
+        total=4,
+        connect=2,
+        read=1,
+        backoff_factor=0.5,
+        status_forcelist=_STATUSES,
+        # A status is told by who asked, who knows what it means.
+        raise_on_status=False,
+    )
+    adapter = _TimedAdapter(timeout, retry)
     made.mount("https://", adapter)
     made.mount("http://", adapter)
-    named = (environ.get(name) for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))
-    made.verify = ca_bundle or next(filter(None, named), True)
+    made.verify = bundle or True
     return made
+
+
+class _Patience(Retry):
+    """Tries again, but not after a pause that nobody waits for."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> "_Patience":
+        """Refuse when the server asks for a longer pause than LONGEST_WAIT."""
+        if response is not None and _pool is not None and self._pause(response) > LONGEST_WAIT:
+            raise MaxRetryError(_pool, url or "")
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+    def _pause(self, response: BaseHTTPResponse) -> float:
+        try:
+            return self.get_retry_after(response) or 0.0
+        except InvalidHeader:
+            return inf
+
+
+class _TimedAdapter(HTTPAdapter):
+    """An adapter with a timeout for requests that name none."""
+
+    def __init__(self, timeout: tuple[float, float], retry: Retry) -> None:
+        self._timeout = timeout
+        super().__init__(max_retries=retry, pool_maxsize=16)
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: FBT001, FBT002  # as its base class is called
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        *more: Any,
+        **named: Any,
+    ) -> requests.Response:
+        """Send with the request's timeout, or this adapter's."""
+        return super().send(request, stream, timeout or self._timeout, *more, **named)
 
 
 def reason(error: requests.RequestException) -> tuple[str, str | None]:
     """Return what went wrong, without credentials, and a hint where it is the CA's fault."""
-    text = redacted(str(error))
-    if "CERTIFICATE_VERIFY_FAILED" in text:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return (
             "a certificate that no known CA has signed",
             "behind a corporate proxy, name its CA certificates with --ca-bundle or PIP_CERT",
         )
-    return text, None
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return status(error.response.status_code), None
+    return _cause(error) or redacted(str(error)), None
+
+
+def status(code: int) -> str:
+    """Return an HTTP status as it is told: ``status 404 (Not Found)``."""
+    known = {one.value: one.phrase for one in HTTPStatus}
+    return f"status {code} ({known[code]})" if code in known else f"status {code}"
+
+
+def _cause(error: BaseException) -> str | None:
+    """Return the fault beneath a failed connection, in words that are the same each time."""
+    told = (words for one in _chain(error) if (words := _words(one)) is not None)
+    return next(told, "the connection broke" if isinstance(error, requests.ConnectionError) else None)
+
+
+def _words(error: BaseException) -> str | None:
+    for kinds, words in _WORDS:
+        if isinstance(error, kinds):
+            return words
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"TLS: {error.reason.replace('_', ' ').lower()}"
+    known = isinstance(error, OSError) and error.errno in errno.errorcode
+    return os.strerror(error.errno).lower() if known else None  # type: ignore[attr-defined]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what it wraps, the innermost first: urllib3 keeps causes among arguments."""
+    wrapped = (*error.args, getattr(error, "reason", None), error.__cause__)
+    inner = [one for one in wrapped if isinstance(one, BaseException)]
+    for one in inner:
+        yield from _chain(one)
+    yield error
 
 
 def download(
@@ -57,12 +179,51 @@ def download(
 
     Raises UnreachableError; the caller checks the digest.
     """
+    broken: list[requests.RequestException] = []
     try:
-        with client.get(url, stream=True, timeout=TIMEOUT) as answer:
-            answer.raise_for_status()
-            for piece in answer.iter_content(CHUNK):
-                sink.write(piece)
-                progress(len(piece))
+        while not _transfer(client, url, sink, progress, broken):
+            pass
     except requests.RequestException as error:
         found, hint = reason(error)
         raise UnreachableError("download failed", where=redacted(url), found=found, hint=hint) from error
+
+
+def _transfer(
+    client: requests.Session,
+    url: str,
+    sink: HashingWriter,
+    progress: Callable[[int], None],
+    broken: list[requests.RequestException],
+) -> bool:
+    """Write what the sink lacks and say whether that was all; ``broken`` gets the error where it was not."""
+    # Compressed on the way, bytes could be neither counted nor asked for from the middle.
+    headers = {"Accept-Encoding": "identity"}
+    if sink.size:
+        headers["Range"] = f"bytes={sink.size}-"
+    with client.get(url, stream=True, headers=headers, timeout=TIMEOUT) as answer:
+        answer.raise_for_status()
+        span = byte_range(answer)
+        known = sink.size - (span[0] if span else 0)
+        if known < 0:
+            raise ChunkedEncodingError("another part of the file than asked for")
+        try:
+            for piece in answer.iter_content(CHUNK):
+                fresh = piece[known:] if known else piece
+                known -= len(piece) - len(fresh)
+                sink.write(fresh)
+                progress(len(fresh))
+        except requests.RequestException as error:
+            broken.append(error)
+            if len(broken) == _BREAKS:
+                raise
+            return False
+    return True
+
+
+def byte_range(answer: requests.Response) -> tuple[int, int, int] | None:
+    """Return (first byte, last byte, size of the file) of a partial answer (RFC 9110 section 14.4)."""
+    matched = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if answer.status_code != requests.codes.partial_content or matched is None:
+        return None
+    first, last, size = map(int, matched.groups())
+    return first, last, size

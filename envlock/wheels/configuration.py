@@ -1,145 +1,158 @@
-"""Which package indexes this machine's installers use: pip's and uv's variables, pip's files.
+"""Where this machine's installers find wheels: pip's and uv's indexes and find-links, in one list.
 
-Only http and https indexes are of use, since a lock names no directory of one machine. A URL's user
-and password serve look-ups in this process and are never written: use :attr:`Index.public_url`.
+An index is asked by HTTP, or is a directory laid out as one (PEP 503); find-links are directories and
+pages of links. A URL's user and password serve look-ups in this process and are never written: use
+:attr:`Index.public_url`. No directory of one machine gets into a lock either, only its wheels do.
 """
 
-import configparser
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Literal
+from urllib.parse import unquote, urlsplit
 
-import requests
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
-from requests.auth import HTTPBasicAuth
-from requests.utils import get_netrc_auth
 
-from envlock.runtime.errors import InputError
+from envlock.wheels import pip_settings, uv_settings
+from envlock.wheels.pip_settings import PipSettings
+from envlock.wheels.public_url import public
+from envlock.wheels.uv_settings import UvSettings
 
-_SECTIONS = ("global", "install")
+Form = Literal["simple", "links"]
+_LOCAL_NAMES: dict[Form, str] = {"simple": "local", "links": "find-links"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """A simple index. ``name`` is what a lock calls it; ``is_default`` the public one of every client."""
+    """A place with wheels. ``name`` is what a lock calls it; ``is_default`` the public one of every client.
+
+    ``form``: ``simple`` has a page for each project, ``links`` is one page or directory of files.
+    """
 
     name: str
     url: str = field(repr=False)
     is_default: bool
+    form: Form = "simple"
 
     @property
     def public_url(self) -> str:
-        """The URL without user and password, ending in a slash."""
-        return without_credentials(self.url).rstrip("/") + "/"
+        """The URL without credentials, ending in a slash where it is one of pages."""
+        url = public(self.url).rstrip("/")
+        return url if self.form == "links" else f"{url}/"
+
+    @property
+    def address(self) -> str:
+        """The URL to ask, whose login is sent apart from it (:mod:`envlock.wheels.credentials`)."""
+        parts = urlsplit(self.url)
+        whole = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
+        url = (whole._replace(query="") if self.form == "simple" else whole).geturl()
+        return url if self.form == "links" else url.rstrip("/") + "/"
+
+    @property
+    def directory(self) -> Path | None:
+        """Where on this disk it lies, or None for one on a server."""
+        parts = urlsplit(self.url)
+        return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
-def without_credentials(url: str) -> str:
-    """Return ``url`` without user, password, query and fragment: each can carry a secret."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """Where to look, in this order, and how credentials are kept."""
+
+    indexes: tuple[Index, ...]
+    keyring_provider: str = "auto"
+    """``auto``, ``import``, ``subprocess`` or ``disabled``, as pip calls them."""
+    cert: str | None = None
+    """pip's CA bundle."""
 
 
-def default_config_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return pip's configuration files, the weakest first; PIP_CONFIG_FILE=/dev/null means none."""
-    chosen = environ.get("PIP_CONFIG_FILE")
-    if chosen == os.devnull:
-        return ()
-    home = Path(environ.get("HOME") or Path.home())
-    shared = [Path(one) for one in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep) if one]
-    own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    files = [*(one / "pip" / "pip.conf" for one in reversed(shared)), Path("/etc/pip.conf")]
-    files += [home / ".pip" / "pip.conf", own / "pip" / "pip.conf"]
-    files += [Path(environ[name]) / "pip.conf" for name in ("VIRTUAL_ENV",) if environ.get(name)]
-    return (*files, *([Path(chosen)] if chosen else []))
+def read(
+    environ: Mapping[str, str], *, prefix: Path | None = None, project: Path | None = None
+) -> Configuration:
+    """Return what pip of the environment ``prefix`` and uv in the directory ``project`` would use.
 
-
-def indexes(environ: Mapping[str, str], config_files: Sequence[Path] | None = None) -> tuple[Index, ...]:
-    """Return the indexes in the order to ask them: the main one first, each once.
-
-    ``config_files`` are pip's, the weakest first (default: as :func:`default_config_files` says).
     Raises InputError for a configuration file that can't be read as one.
     """
-    files = default_config_files(environ) if config_files is None else config_files
-    settings: dict[str, str] = {}
-    for path in files:
-        settings |= _settings(path)
-    urls: dict[str, tuple[str | None, str]] = {}
-    for name, url in _configured(environ, settings):
-        public = without_credentials(url).rstrip("/")
-        if urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname:
-            urls.setdefault(public, (name, url))
-    return tuple(_named(urls))
+    pip = pip_settings.read(environ, pip_settings.config_files(environ, prefix))
+    uv = uv_settings.read(environ, uv_settings.config_files(environ, project))
+    return combined(pip, uv)
 
 
-def authorise(client: requests.Session, known: Sequence[Index]) -> None:
-    """Let ``client`` answer with an index's own user and password, on that index's host only."""
-    client.auth = _IndexAuth(known)
+def combined(pip: PipSettings, uv: UvSettings) -> Configuration:
+    """Return both tools' places, the main index first, each once. Paths on disk come last."""
+    places: dict[tuple[str, Form], tuple[str | None, str]] = {}
+    for name, text, form in (*_indexes(pip, uv), *_links(pip, uv)):
+        url = _url(text)
+        if url is not None:
+            places.setdefault((public(url).rstrip("/"), form), (name, url))
+    ordered = sorted(places.items(), key=lambda one: urlsplit(one[0][0]).scheme == "file")
+    return Configuration(
+        indexes=tuple(_named(ordered)),
+        keyring_provider=pip.keyring_provider or uv.keyring_provider or "auto",
+        cert=pip.cert,
+    )
 
 
-class _IndexAuth(requests.auth.AuthBase):
-    def __init__(self, known: Sequence[Index]) -> None:
-        parts = (urlsplit(index.url) for index in known)
-        self._by_host = {
-            (one.scheme, one.hostname, one.port): (unquote(one.username or ""), unquote(one.password or ""))
-            for one in parts
-            if one.username is not None
-        }
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        parts = urlsplit(request.url or "")
-        # A session with its own authentication no longer looks into netrc by itself.
-        found = self._by_host.get((parts.scheme, parts.hostname, parts.port))
-        found = found or get_netrc_auth(request.url or "")
-        return HTTPBasicAuth(*found)(request) if found else request
-
-
-def _settings(path: Path) -> dict[str, str]:
-    parser = configparser.RawConfigParser()
-    try:
-        # A file that is missing or may not be read is passed over, as pip does.
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, ValueError) as error:
-        raise InputError(
-            "not a pip configuration file", where=str(path), found=str(error).splitlines()[0]
-        ) from error
-    found: dict[str, str] = {}
-    for section in _SECTIONS:
-        if parser.has_section(section):
-            found |= {key.replace("_", "-"): value for key, value in parser.items(section)}
-    return found
+def _indexes(pip: PipSettings, uv: UvSettings) -> Iterator[tuple[str | None, str, Form]]:
+    defaults = [one for one in uv.indexes if one.default][:1] if not uv.no_index else []
+    main = pip.index_url if not pip.no_index else None
+    if main:
+        yield None, main, "simple"
+    for one in defaults:
+        yield one.name, one.url, "links" if one.flat else "simple"
+    if not main and not defaults and not pip.no_index and not uv.no_index:
+        yield None, PYPI_SIMPLE_ENDPOINT, "simple"
+    # An explicit index serves only the packages that name it, so the others are likelier.
+    more = [one for one in uv.indexes if not one.default] if not uv.no_index else []
+    for one in sorted(more, key=lambda one: one.explicit):
+        yield one.name, one.url, "links" if one.flat else "simple"
+    for url in pip.extra_index_urls if not pip.no_index else ():
+        yield None, url, "simple"
 
 
-def _configured(environ: Mapping[str, str], settings: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
-    """Yield (name, URL) as configured; a variable beats a file, as in pip."""
-    uv_default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
-    main = environ.get("PIP_INDEX_URL") or settings.get("index-url")
-    for url in (main, uv_default):
-        if url:
-            yield _split_name(url.strip())
-    if not main and not uv_default:
-        yield None, PYPI_SIMPLE_ENDPOINT
-    extra = environ.get("PIP_EXTRA_INDEX_URL") or settings.get("extra-index-url") or ""
-    for text in (environ.get("UV_INDEX", ""), extra, environ.get("UV_EXTRA_INDEX_URL", "")):
-        for url in text.split():
-            yield _split_name(url)
+def _links(pip: PipSettings, uv: UvSettings) -> Iterator[tuple[str | None, str, Form]]:
+    for text in (*pip.find_links, *uv.find_links):
+        yield None, text, "links"
 
 
-def _split_name(text: str) -> tuple[str | None, str]:
-    """Split uv's ``name=URL``; a ``=`` inside the URL is no name's."""
-    name, separator, url = text.partition("=")
-    return (name, url) if separator and "/" not in name else (None, text)
+def _url(text: str) -> str | None:
+    """Return the URL of an index or a path as configured, or None for one that nothing can be read from."""
+    parts = urlsplit(text)
+    if parts.scheme in ("http", "https"):
+        return text if parts.hostname else None
+    if parts.scheme == "file":
+        return text
+    return Path(text).expanduser().absolute().as_uri() if "://" not in text else None
 
 
-def _named(urls: Mapping[str, tuple[str | None, str]]) -> Iterator[Index]:
+def _named(
+    places: Iterable[tuple[tuple[str, Form], tuple[str | None, str]]],
+) -> Iterator[Index]:
     taken: set[str] = set()
-    for public, (stated, url) in urls.items():
-        is_default = public == PYPI_SIMPLE_ENDPOINT.rstrip("/")
-        parts = urlsplit(public)
-        host = parts.netloc + parts.path.removesuffix("/simple").rstrip("/")
-        name = stated or ("pypi" if is_default else host)
+    for (shown, form), (stated, url) in places:
+        is_default = shown == PYPI_SIMPLE_ENDPOINT.rstrip("/")
+        name = stated or ("pypi" if is_default else _host_name(shown, form))
         while name in taken:
             name += "'"
         taken.add(name)
-        yield Index(name=name, url=url, is_default=is_default)
+        yield Index(name=name, url=url, is_default=is_default, form=form)
+
+
+def _host_name(shown: str, form: Form) -> str:
+    parts = urlsplit(shown)
+    if parts.scheme == "file":
+        return _LOCAL_NAMES[form]
+    return parts.netloc + parts.path.removesuffix("/simple").rstrip("/")
+
+
+def pip_variables(environ: Mapping[str, str], prefix: Path | None) -> dict[str, str]:
+    """Return the PIP_ variables that make any pip look where that of ``prefix`` would, logins included."""
+    pip = pip_settings.read(environ, pip_settings.config_files(environ, prefix))
+    stated = {
+        "PIP_INDEX_URL": pip.index_url or "",
+        "PIP_EXTRA_INDEX_URL": " ".join(pip.extra_index_urls),
+        "PIP_FIND_LINKS": " ".join(pip.find_links),
+        "PIP_NO_INDEX": "1" if pip.no_index else "",
+        "PIP_CERT": pip.cert or "",
+    }
+    return {name: value for name, value in stated.items() if value}

@@ -13,8 +13,9 @@ from pathlib import Path
 import requests
 
 from envlock.core.progress import Advance, Progress
+from envlock.core.redaction import redacted
 from envlock.host.files import file_digest
-from envlock.host.http import download, redacted
+from envlock.host.http import download
 from envlock.host.store import Store
 from envlock.lock.model import Package
 from envlock.runtime.errors import InputError, IntegrityError, UnreachableError

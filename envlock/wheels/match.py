@@ -8,6 +8,7 @@ the hash that the wheel states, and nothing else may be installed but what insta
 
 import posixpath
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ class IndexFile:
     url: str
     sha256: str | None
     size: int | None
+    metadata_sha256: str | None = None
+    """Of its METADATA, where the index serves that apart (PEP 658, PEP 714)."""
 
 
 def candidates(distribution: InstalledDistribution, files: Iterable[IndexFile]) -> tuple[IndexFile, ...]:
@@ -42,9 +45,11 @@ def candidates(distribution: InstalledDistribution, files: Iterable[IndexFile]) 
     """
     version = Version(distribution.version)
     installed = frozenset[Tag]().union(*map(parse_tag, distribution.tags))
+    metadata = _metadata_sha256(distribution)
     ranked = [
         (rank, file.filename, file)
         for file in files
+        if None in (file.metadata_sha256, metadata) or file.metadata_sha256 == metadata
         if (rank := _rank(file.filename, distribution, version, installed)) is not None
     ]
     return tuple(file for _, _, file in sorted(ranked, key=lambda one: one[:2]))
@@ -85,6 +90,13 @@ def _rank(
     if not installed or installed & tags:
         return 2
     return 3 if _without_libc(installed) & _without_libc(tags) else None
+
+
+def _metadata_sha256(distribution: InstalledDistribution) -> str | None:
+    """Return the hex digest of METADATA as RECORD states it; no other tells a wheel apart so cheaply."""
+    name = f"{distribution.dist_info}/METADATA"
+    stated = next((entry.sha256 for entry in distribution.record if entry.path == name), None)
+    return urlsafe_b64decode(f"{stated}=").hex() if stated is not None else None
 
 
 def _without_libc(tags: Iterable[Tag]) -> set[tuple[str, str, str]]:

@@ -7,54 +7,79 @@ out: RECORD, INSTALLER, REQUESTED, ``direct_url.json``, bytecode, launchers, cac
 
 import os
 import posixpath
+import re
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 
 from packaging.tags import Tag, parse_tag
-from packaging.utils import canonicalize_version
+from packaging.utils import canonicalize_name, canonicalize_version
+from packaging.version import InvalidVersion, Version
 
+from envlock.host.rooted import located
 from envlock.lock.environment import InstalledDistribution
 from envlock.wheels.archive import Member
 from envlock.wheels.launcher import EntryPoints, as_in_wheel, entry_points, is_generated
 from envlock.wheels.record import is_bytecode, is_made_by_installer
 
+_INTERPRETER = re.compile(r"bin/python[0-9.]*")
 _SITE_NAMES = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """The members of a wheel, sorted, its metadata last; ``outside`` are files that no wheel can hold."""
+    """The members of a wheel, sorted, its metadata last; ``left_out`` are (path, why no wheel has it)."""
 
     members: tuple[Member, ...]
-    outside: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
 
 
 def contents(distribution: InstalledDistribution) -> Contents:
-    """Return what the wheel of an installed distribution with a RECORD is made of.
+    """Return what the wheel of an installed distribution is made of: its RECORD's files, and the carried.
 
     Files that RECORD lists and that are gone are left out; ``distribution.modified`` names them.
     """
     dist_info = distribution.dist_info
-    scripts = entry_points(_text(distribution.site / dist_info / "entry_points.txt"))
+    scripts = entry_points(_text(installed(distribution, f"{dist_info}/entry_points.txt")))
+    modified, replaced = frozenset(distribution.modified), frozenset(distribution.replaced)
+    listed = frozenset(posixpath.normpath(entry.path) for entry in distribution.record)
     members: dict[str, Member] = {}
-    outside: list[str] = []
+    left_out: list[tuple[str, str]] = []
     for entry in distribution.record:
         path = posixpath.normpath(entry.path)
-        if is_bytecode(path) or is_made_by_installer(path, dist_info):
+        if path in replaced or is_made_by_installer(path, dist_info) or _has_source(path, listed):
             continue
         # Files that differ from RECORD are hashed again, as they are now.
-        sha256 = None if entry.path in distribution.modified else entry.sha256
+        sha256 = None if entry.path in modified else entry.sha256
         made = _member(distribution, path, scripts, sha256)
-        if made is None:
-            outside.append(path)
-        for member in made or ():
+        if isinstance(made, str):
+            left_out.append((path, made))
+            continue
+        for member in made:
             members.setdefault(member.name, member)
-    if distribution.tags == () and f"{dist_info}/WHEEL" not in members:
-        members[f"{dist_info}/WHEEL"] = wheel_file(dist_info, tuple(members))
-    ordered = sorted(members.values(), key=lambda one: (one.name.startswith(f"{dist_info}/"), one.name))
-    return Contents(members=tuple(ordered), outside=tuple(sorted(outside)))
+    for member in _carried(distribution):
+        members.setdefault(member.name, member)
+    for member in _metadata(distribution, members):
+        members[member.name] = member
+    target = metadata_directory(distribution)
+    named = [replace(one, name=_moved(one.name, dist_info, target)) for one in members.values()]
+    named.sort(key=lambda one: (one.name.startswith(f"{target}/"), one.name))
+    return Contents(members=tuple(named), left_out=tuple(sorted(left_out)))
+
+
+def metadata_directory(distribution: InstalledDistribution) -> str:
+    """Return what the wheel calls its metadata directory: as installed, where name and version are in it."""
+    name, _, version = distribution.dist_info.removesuffix(".dist-info").partition("-")
+    try:
+        agrees = canonicalize_name(name) == distribution.name and Version(version) == Version(
+            distribution.version
+        )
+    except InvalidVersion:
+        agrees = False
+    if agrees and distribution.dist_info.endswith(".dist-info"):
+        return distribution.dist_info
+    return f"{distribution.name.replace('-', '_')}-{distribution.version}.dist-info"
 
 
 def filename(distribution: InstalledDistribution, members: Sequence[Member]) -> str:
@@ -78,39 +103,98 @@ def wheel_file(dist_info: str, names: Sequence[str]) -> Member:
     return Member(name=f"{dist_info}/WHEEL", executable=False, content=text.encode())
 
 
+def installed(distribution: InstalledDistribution, path: str) -> Path:
+    """Return where a file that RECORD lists as ``path`` can be read."""
+    return located(distribution.root, os.path.normpath(distribution.site / path))
+
+
 def executable(path: Path) -> bool:
     """Tell whether the file's owner may run it."""
     return bool(path.stat().st_mode & stat.S_IXUSR)
 
 
+def _moved(name: str, dist_info: str, target: str) -> str:
+    return f"{target}/{name.removeprefix(f'{dist_info}/')}" if name.startswith(f"{dist_info}/") else name
+
+
 def _member(
     distribution: InstalledDistribution, path: str, scripts: EntryPoints, sha256: str | None
-) -> Sequence[Member] | None:
-    """Return the member for an installed path, none for one to leave out, None for one outside."""
+) -> Sequence[Member] | str:
+    """Return the member for an installed path, none for one to leave out; or why no wheel can hold it."""
     source = Path(os.path.normpath(distribution.site / path))
-    if not _is_file(source):
+    file = installed(distribution, path)
+    if not _is_file(file):
         return ()
-    runs = executable(source)
-    if not path.startswith(("../", "/")):
-        return (Member(name=path, executable=runs, path=source, sha256=sha256),)
     prefix = _prefix(distribution.site)
-    if prefix not in source.parents:
-        return None
+    fault = _fault(path, source, file, prefix)
+    if fault is not None:
+        return fault
+    runs = executable(file)
+    if not _is_outside(path):
+        return (Member(name=path, executable=runs, path=file, sha256=sha256),)
     data = distribution.dist_info.removesuffix(".dist-info") + ".data"
     relative = source.relative_to(prefix).as_posix()
     if posixpath.dirname(relative) != "bin":
         name = f"{data}/data/{relative}"
-        return (Member(name=name, executable=runs, path=source, sha256=sha256),)
-    return tuple(_script(source, f"{data}/scripts/{source.name}", scripts))
+        return (Member(name=name, executable=runs, path=file, sha256=sha256),)
+    return tuple(_script(source, file, f"{data}/scripts/{source.name}", scripts))
 
 
-def _script(source: Path, name: str, scripts: EntryPoints) -> Iterator[Member]:
-    with source.open("rb") as stream:
+def _fault(path: str, source: Path, file: Path, prefix: Path) -> str | None:
+    if not os.access(file, os.R_OK, effective_ids=True):
+        return "can't be read"
+    if not path.isprintable() or "\\" in path:
+        return "has a name that no wheel can hold"
+    outside = prefix not in source.parents or _is_interpreter(source.relative_to(prefix))
+    return "lies outside the environment" if _is_outside(path) and outside else None
+
+
+def _is_outside(path: str) -> bool:
+    return path.startswith(("../", "/"))
+
+
+def _is_interpreter(relative: PurePath) -> bool:
+    """Tell whether a file of the prefix is the environment's own: no distribution brings it."""
+    return relative.as_posix() == "pyvenv.cfg" or _INTERPRETER.fullmatch(relative.as_posix()) is not None
+
+
+def _has_source(path: str, listed: frozenset[str]) -> bool:
+    """Tell whether this is bytecode that the interpreter makes anew; without a source it is the module."""
+    if not is_bytecode(path):
+        return False
+    return "__pycache__" in path.split("/") or f"{path.rpartition('.')[0]}.py" in listed
+
+
+def _carried(distribution: InstalledDistribution) -> Iterator[Member]:
+    for one in distribution.carried:
+        file = located(distribution.root, one.path)
+        if _is_file(file):
+            yield Member(name=one.name, executable=executable(file), path=file, sha256=one.sha256)
+
+
+def _metadata(distribution: InstalledDistribution, members: Mapping[str, Member]) -> Iterator[Member]:
+    """Yield what a wheel must have and the distribution has not."""
+    dist_info = distribution.dist_info
+    if f"{dist_info}/METADATA" not in members:
+        lines = (
+            "Metadata-Version: 2.1",
+            f"Name: {distribution.raw_name}",
+            f"Version: {distribution.version}",
+        )
+        text = "\n".join(lines) + "\n"
+        yield Member(name=f"{dist_info}/METADATA", executable=False, content=text.encode())
+    if distribution.tags == () and f"{dist_info}/WHEEL" not in members:
+        yield wheel_file(dist_info, tuple(members))
+
+
+def _script(source: Path, file: Path, name: str, scripts: EntryPoints) -> Iterator[Member]:
+    """Yield the script installed as ``source``, whose bytes lie in ``file``, unless it is generated."""
+    with file.open("rb") as stream:
         is_text = stream.read(2) == b"#!"
     if not is_text:
-        yield Member(name=name, executable=True, path=source)
+        yield Member(name=name, executable=True, path=file)
         return
-    content = source.read_bytes()
+    content = file.read_bytes()
     if not is_generated(source.name, content, scripts):
         yield Member(name=name, executable=True, content=as_in_wheel(content, str(source.parent)))
 

@@ -5,23 +5,26 @@ know what is in it, whatever its size.
 """
 
 import io
-import re
 import zipfile
 import zlib
 from typing import IO
 
 import requests
 
-from envlock.host.http import TIMEOUT, redacted
+from envlock.host.http import byte_range, reason, status
 from envlock.lock.environment import RecordEntry
 from envlock.runtime.errors import InputError, UnreachableError
 from envlock.wheels import record
+from envlock.wheels.credentials import used_login
+from envlock.wheels.public_url import public
 
 _TAIL = 1 << 16
 _PIECE = 1 << 15
 _LARGEST_RECORD = 1 << 26
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_GONE = frozenset({401, 403, 404, 410})
+_GONE = frozenset({404, 410})
+_REFUSED = frozenset({401, 403})
+# How servers say that they know no such range; some know none that counts from the end.
+_NO_RANGES = frozenset({400, 405, 416, 501})
 
 
 class NoRangesError(Exception):
@@ -31,7 +34,8 @@ class NoRangesError(Exception):
 class RemoteFile(io.RawIOBase):
     """A file on a server, read piece by piece; what was read is kept.
 
-    Raises NoRangesError, FileNotFoundError when the server has no such file, and UnreachableError.
+    Raises NoRangesError, FileNotFoundError when the server has no such file, and UnreachableError, also
+    when the server wants a login.
     """
 
     def __init__(self, client: requests.Session, url: str) -> None:
@@ -41,6 +45,8 @@ class RemoteFile(io.RawIOBase):
         self._url = url
         self._position = 0
         self._pieces: list[tuple[int, bytes]] = []
+        self.private = False
+        """Whether a login was sent for it."""
         self.size = self._request(f"bytes=-{_TAIL}")
 
     def readable(self) -> bool:
@@ -84,25 +90,35 @@ class RemoteFile(io.RawIOBase):
         # Without this header a server may compress, and a range of compressed bytes says nothing.
         headers = {"Range": wanted, "Accept-Encoding": "identity"}
         try:
-            with self._client.get(self._url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-                if answer.status_code in _GONE:
-                    raise FileNotFoundError(redacted(self._url))
-                if answer.status_code == requests.codes.requested_range_not_satisfiable:
-                    raise NoRangesError
-                answer.raise_for_status()
-                matched = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-                if answer.status_code != requests.codes.partial_content or matched is None:
-                    raise NoRangesError
+            with self._client.get(self._url, headers=headers, stream=True) as answer:
+                span = self._span(answer)
                 data = answer.content
         except requests.RequestException as error:
-            raise UnreachableError(
-                "cannot read the wheel", where=redacted(self._url), found=redacted(str(error))
-            ) from error
-        first, last, size = map(int, matched.groups())
+            raise _unreachable(self._url, *reason(error)) from error
+        first, last, size = span
         if len(data) != last - first + 1:
             raise NoRangesError
+        self.private |= used_login(answer)
         self._pieces.append((first, data))
         return size
+
+    def _span(self, answer: requests.Response) -> tuple[int, int, int]:
+        """Return which part of the file an answer holds, and the file's size."""
+        if answer.status_code in _GONE:
+            raise FileNotFoundError(public(self._url))
+        if answer.status_code in _REFUSED:
+            raise _unreachable(self._url, status(answer.status_code), "its host wants a login")
+        if answer.status_code in _NO_RANGES:
+            raise NoRangesError
+        answer.raise_for_status()
+        span = byte_range(answer)
+        if span is None:
+            raise NoRangesError
+        return span
+
+
+def _unreachable(url: str, found: str, hint: str | None = None) -> UnreachableError:
+    return UnreachableError("cannot read the wheel", where=public(url), found=found, hint=hint)
 
 
 def read_record(stream: IO[bytes] | io.RawIOBase, where: str) -> tuple[RecordEntry, ...]:

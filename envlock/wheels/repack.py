@@ -19,7 +19,7 @@ from envlock.lock.model import Wheel
 from envlock.runtime.errors import InputError, IntegrityError
 from envlock.wheels import archive, record
 from envlock.wheels.archive import PIECE, Member
-from envlock.wheels.members import filename
+from envlock.wheels.members import filename, metadata_directory
 
 _FORMAT = 1
 SIDECAR = ".envlock/wheels"
@@ -129,7 +129,7 @@ def _check(distribution: InstalledDistribution, hashed: _Hashed, found: str) -> 
 
 
 def _record(distribution: InstalledDistribution, hashed: Iterable[_Hashed]) -> Member:
-    name = f"{distribution.dist_info}/RECORD"
+    name = f"{metadata_directory(distribution)}/RECORD"
     entries = [RecordEntry(path=one.member.name, sha256=one.sha256, size=one.size) for one in hashed]
     own = RecordEntry(path=name, sha256=None, size=None)
     return Member(name=name, executable=False, content=record.dumps([*entries, own]))

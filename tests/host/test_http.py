@@ -2,14 +2,16 @@ import http.server
 import io
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
 from envlock.core.digest import Digest
+from envlock.core.redaction import redacted
 from envlock.host import http as envlock_http
 from envlock.host.store import HashingWriter
-from envlock.runtime.errors import UnreachableError
+from envlock.runtime.errors import InputError, UnreachableError
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -23,8 +25,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/gone":
             self.send_error(404)
             return
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
+        if self.path == "/elsewhere":
+            self.send_response(206)
+            self.send_header("Content-Range", "bytes 7-11/20")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", "9" if self.path == "/broken" else "5")
         self.end_headers()
         self.wfile.write(b"bytes")
 
@@ -36,7 +42,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def server() -> Iterator[str]:
     _Handler.attempts = 0
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"127.0.0.1:{running.server_port}"
         running.shutdown()
@@ -72,12 +78,17 @@ def test_a_failure_names_the_url_without_its_credentials(server: str) -> None:
     assert "s3cret" not in caught.value.render()
 
 
-def test_the_ca_bundle_is_the_option_then_the_usual_variables() -> None:
-    environ = {"SSL_CERT_FILE": "/ssl", "PIP_CERT": "/pip"}
-    assert envlock_http.session(environ, "/chosen").verify == "/chosen"
-    assert envlock_http.session(environ).verify == "/pip"
-    assert envlock_http.session({"SSL_CERT_FILE": "/ssl"}).verify == "/ssl"
+def test_the_ca_bundle_is_the_option_then_the_usual_variables(tmp_path: Path) -> None:
+    chosen, pip, ssl = (str(tmp_path / name) for name in ("chosen", "pip", "ssl"))
+    for path in (chosen, pip, ssl):
+        Path(path).touch()
+    environ = {"SSL_CERT_FILE": ssl, "PIP_CERT": pip}
+    assert envlock_http.session(environ, chosen).verify == chosen
+    assert envlock_http.session(environ).verify == pip
+    assert envlock_http.session({"SSL_CERT_FILE": ssl}).verify == ssl
     assert envlock_http.session({}).verify is True
+    with pytest.raises(InputError, match="no such CA bundle"):
+        envlock_http.session({"PIP_CERT": str(tmp_path / "gone")})
 
 
 def test_a_certificate_that_is_not_known_is_told_with_the_way_out() -> None:
@@ -85,7 +96,51 @@ def test_a_certificate_that_is_not_known_is_told_with_the_way_out() -> None:
         requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
     )
     assert "--ca-bundle" in str(told[1])
-    assert envlock_http.reason(requests.exceptions.SSLError("http://u:p@h/ broke")) == (
-        "http://h/ broke",
+
+
+def _failure(url: str) -> str:
+    with envlock_http.session({}, timeout=(0.5, 0.5)) as client:
+        client.mount("http://", requests.adapters.HTTPAdapter())
+        client.mount("https://", requests.adapters.HTTPAdapter())
+        with pytest.raises(requests.RequestException) as caught:
+            client.get(url).raise_for_status()
+        return envlock_http.reason(caught.value)[0]
+
+
+def test_what_failed_is_told_in_few_words_that_are_the_same_each_time(server: str) -> None:
+    assert _failure("http://127.0.0.1:9/x?token=s3cret") == "connection refused"
+    assert _failure("http://no-such-host.invalid/") == "no such host name"
+    assert _failure(f"http://{server}/gone") == "status 404 (Not Found)"
+    assert _failure(f"https://{server}/") == "TLS: wrong version number"
+    assert envlock_http.reason(requests.ConnectionError("<object at 0x7f>"))[0] == "the connection broke"
+    assert envlock_http.reason(requests.exceptions.InvalidURL("http://u:p@h/?t=1 is none")) == (
+        "http://h/ is none",
         None,
     )
+    assert envlock_http.status(499) == "status 499"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at http://ann:s3cret@h/x and http://h/y", "at http://h/x and http://h/y"),
+        ("http://ann:p@ss/s3cret", "http://ss/s3cret"),
+        ("http://ann:s3c@ret@h/x", "http://h/x"),
+        ("'https://h/x?sig=s3cret#s3cret', then", "'https://h/x', then"),
+        ("what? no #1 mail@x", "what? no #1 mail@x"),
+    ],
+)
+def test_logins_and_signatures_are_taken_out_of_texts(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+def test_a_download_that_always_breaks_is_given_up(server: str) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        _download(f"http://{server}/broken")
+    assert caught.value.found == "the answer was cut short"
+    assert _Handler.attempts == 5
+
+
+def test_another_part_than_asked_for_is_refused(server: str) -> None:
+    with pytest.raises(UnreachableError, match="cut short"):
+        _download(f"http://{server}/elsewhere")

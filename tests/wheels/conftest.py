@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.lock.environment import DirectUrl, InstalledDistribution, RecordEntry
 from envlock.wheels import record
-from envlock.wheels.configuration import Index
+from envlock.wheels.configuration import Configuration, Index
+from envlock.wheels.credentials import authorise
 from envlock.wheels.locate import Located, locate
 
 
@@ -153,11 +155,22 @@ class IndexSimulator:
     wrong_hash: bool = False
     wrong_ranges: bool = False
     faults: dict[str, list[int]] = field(default_factory=dict)
-    """Path -> status codes to answer with, one a request, before the real answer; the last one stays."""
+    """Path -> status codes to answer with, one a request; the last one stays. 0 is the real answer."""
     raw: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """Path -> (content type, body) to answer with instead."""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """(path, Range header) of every request."""
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Path -> headers that its faults bear."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Path -> URL to go to."""
+    delays: dict[str, float] = field(default_factory=dict)
+    """Path -> seconds to wait before the answer."""
+    cuts: dict[str, list[int]] = field(default_factory=dict)
+    """Path -> bytes after which the connection breaks, one a request, before whole answers."""
+    logins: list[str | None] = field(default_factory=list)
+    """Authorization header of every request."""
+    protocol: str = "HTTP/1.1"
     sent: int = 0
     user: tuple[str, str] | None = None
     """Ask for this user and password."""
@@ -209,18 +222,35 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         index: IndexSimulator = self.server.index  # type: ignore[attr-defined]
         index.requests.append((self.path, self.headers.get("Range")))
+        index.logins.append(self.headers.get("Authorization"))
+        self.protocol_version = index.protocol
+        time.sleep(index.delays.get(self.path, 0))
+        if not self._refused(index):
+            self._served(index)
+
+    def _refused(self, index: IndexSimulator) -> bool:
+        """Answer otherwise than with what is there, where that is asked for."""
+        if self.path in index.redirects:
+            self._answer(302, "text/plain", b"", {"Location": index.redirects[self.path]})
+            return True
         if index.user is not None and self.headers.get("Authorization") != _basic(index.user):
-            return self._answer(401, "text/plain", b"who are you?")
-        faults = index.faults.get(self.path, [])
-        if faults:
-            return self._answer(faults.pop(0) if len(faults) > 1 else faults[0], "text/plain", b"a fault")
+            self._answer(401, "text/plain", b"who are you?")
+            return True
+        faults = index.faults.get(self.path) or [0]
+        status = faults.pop(0) if len(faults) > 1 else faults[0]
+        if status:
+            self._answer(status, "text/plain", b"a fault", index.headers.get(self.path))
+        return bool(status)
+
+    def _served(self, index: IndexSimulator) -> None:
         if self.path in index.raw:
-            return self._answer(200, *index.raw[self.path])
-        if self.path in index.files:
-            return self._file(index, index.files[self.path])
-        if self.path in index.pages:
-            return self._answer(200, *index.page(self.path))
-        return self._answer(404, "text/plain", b"nothing here")
+            self._answer(200, *index.raw[self.path])
+        elif self.path in index.files:
+            self._file(index, index.files[self.path])
+        elif self.path in index.pages:
+            self._answer(200, *index.page(self.path))
+        else:
+            self._answer(404, "text/plain", b"nothing here")
 
     def _file(self, index: IndexSimulator, data: bytes) -> None:
         wanted = self.headers.get("Range")
@@ -228,7 +258,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(200, "application/octet-stream", data)
         first, _, last = wanted.removeprefix("bytes=").partition("-")
         start = int(first) if first else max(0, len(data) - int(last))
-        end = min(int(last), len(data) - 1) if first else len(data) - 1
+        end = min(int(last), len(data) - 1) if first and last else len(data) - 1
         index.sent += end - start + 1
         span = f"bytes {start}-{end + index.wrong_ranges}/{len(data)}"
         return self._answer(206, "application/octet-stream", data[start : end + 1], {"Content-Range": span})
@@ -240,10 +270,19 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (more or {}).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        cuts = self.server.index.cuts.get(self.path)  # type: ignore[attr-defined]
+        self.wfile.write(body[: cuts.pop(0)] if cuts else body)
+        self.close_connection |= bool(cuts is not None)
 
     def log_message(self, *_: object) -> None:
         """Say nothing on the terminal."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that did not wait."""
 
 
 def _basic(user: tuple[str, str]) -> str:
@@ -252,8 +291,7 @@ def _basic(user: tuple[str, str]) -> str:
 
 @pytest.fixture
 def index() -> Iterator[IndexSimulator]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     simulator = IndexSimulator(url=f"http://127.0.0.1:{server.server_port}")
     server.index = simulator  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -290,10 +328,12 @@ def find(index: IndexSimulator, store: Store, client: requests.Session) -> Locat
     """``locate`` with the simulated index, the store and a plain session."""
 
     def call(*distributions: InstalledDistribution, offline: bool = False) -> Located:
+        places = Configuration(indexes=(index.index(),))
+        authorise(client, places)
         return locate(
             distributions,
             store=store,
-            indexes=(index.index(),),
+            indexes=places.indexes,
             session=client,
             offline=offline,
             progress=Silent(),

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 import requests
 
+from envlock.capture import distributions
+from envlock.capture.python import ask
+from envlock.core.digest import Digest
 from envlock.core.progress import Silent
 from envlock.host import http
 from envlock.host.store import Store
 from envlock.lock import file
 from envlock.lock.environment import InstalledDistribution
 from envlock.lock.model import Base, Cpu, Gpu, Lock, OperatingSystem, Python
-from envlock.wheels.configuration import indexes
+from envlock.wheels import configuration
 from envlock.wheels.fetch import fetch
 from envlock.wheels.locate import locate
 from envlock.wheels.sidecar import keep
@@ -59,7 +62,7 @@ def lock_of(venv: Path, directory: Path, store: Store, session: requests.Session
     located = locate(
         installed(venv),
         store=store,
-        indexes=indexes(os.environ),
+        indexes=configuration.read(os.environ).indexes,
         session=session,
         offline=False,
         progress=Silent(),
@@ -125,3 +128,29 @@ def test_pip_and_uv_install_from_the_lock_what_was_captured(
     assert [(one.name, one.version, one.wheel.sha256) for one in again.packages] == [
         (one.name, one.version, one.wheel.sha256) for one in lock.packages
     ]
+
+
+@pytest.mark.parametrize(("installer", "evidence"), [("pip", "recorded"), ("uv", "hashed")])
+def test_an_archive_on_this_disk_is_hashed_where_its_installer_did_not(
+    tmp_path: Path, session: requests.Session, installer: str, evidence: str
+) -> None:
+    name, data = wheel("demo", "1.0+cpu", {"demo.py": b"x = 1\n"})
+    archive = tmp_path / "home" / name
+    archive.parent.mkdir()
+    archive.write_bytes(data)
+    venv = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", venv)
+    python = venv / "bin" / "python"
+    if installer == "pip":
+        run(sys.executable, "-m", "pip", "--python", python, "install", "--no-index", archive)
+    else:
+        run(Path(sys.executable).with_name("uv"), "pip", "install", "--no-index", "--python", python, archive)
+    found, faults = distributions.read(ask(python, os.environ).distributions)
+    assert faults == ()
+    located = locate(
+        found, store=Store(tmp_path / "store"), indexes=(), session=session, offline=True, progress=Silent()
+    )
+    (package,) = located.packages
+    assert (package.source, package.evidence) == ("archive", evidence)
+    assert package.wheel.sha256 == Digest.of(data)
+    assert str(tmp_path) not in repr(located)

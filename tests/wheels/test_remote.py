@@ -4,7 +4,7 @@ import zipfile
 import pytest
 import requests
 
-from envlock.runtime.errors import InputError
+from envlock.runtime.errors import InputError, UnreachableError
 from envlock.wheels.remote import NoRangesError, RemoteFile, read_record
 from tests.wheels.conftest import IndexSimulator
 
@@ -48,7 +48,7 @@ def test_what_was_read_is_not_asked_for_again(index: IndexSimulator, remote: Rem
     assert len(index.requests) == 2
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
+@pytest.mark.parametrize("status", [404, 410])
 def test_a_file_that_is_not_there_is_not_found(
     index: IndexSimulator, client: requests.Session, status: int
 ) -> None:
@@ -57,7 +57,18 @@ def test_a_file_that_is_not_there_is_not_found(
         RemoteFile(client, f"{index.url}/x")
 
 
-@pytest.mark.parametrize("status", [200, 206, 416])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_file_for_those_with_a_login_is_told(
+    index: IndexSimulator, client: requests.Session, status: int
+) -> None:
+    index.faults["/x"] = [status]
+    with pytest.raises(UnreachableError, match=f"status {status}") as caught:
+        RemoteFile(client, f"{index.url}/x")
+    assert "login" in str(caught.value.hint)
+    assert "s3cret" not in caught.value.render()
+
+
+@pytest.mark.parametrize("status", [200, 206, 400, 416, 501])
 def test_a_server_without_range_requests_is_known_by_its_answer(
     index: IndexSimulator, client: requests.Session, status: int
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from installer.sources import WheelFile
 
 from envlock.host.store import Store
-from envlock.lock.environment import InstalledDistribution, RecordEntry
+from envlock.lock.environment import CarriedFile, InstalledDistribution, RecordEntry
 from envlock.lock.model import Wheel
 from envlock.runtime.errors import InputError, IntegrityError
 from envlock.wheels import archive, record
@@ -19,6 +19,7 @@ from envlock.wheels.archive import PIECE, Member
 from envlock.wheels.launcher import as_in_wheel, entry_points, is_generated
 from envlock.wheels.members import contents, filename
 from envlock.wheels.repack import repack
+from tests.ordinary_user import ordinary_user
 from tests.wheels.conftest import Environment, describe, record_hash, wheel
 
 
@@ -158,8 +159,106 @@ def test_files_outside_the_prefix_are_named_and_left_out(environment: Environmen
         for path in ("../../../../outside.txt", str(outside), "../../../../gone.txt")
     )
     found = contents(replace(installed, record=(*installed.record, *more)))
-    assert found.outside == tuple(sorted(("../../../../outside.txt", str(outside))))
+    reason = "lies outside the environment"
+    assert found.left_out == (("../../../../outside.txt", reason), (str(outside), reason))
     assert not any("outside" in member.name for member in found.members)
+
+
+def listing(installed: InstalledDistribution, *paths: str) -> InstalledDistribution:
+    """Return the distribution with more lines in its RECORD."""
+    more = tuple(RecordEntry(path=path, sha256=None, size=None) for path in paths)
+    return replace(installed, record=(*installed.record, *more))
+
+
+def test_the_environment_s_own_files_are_no_distribution_s(environment: Environment) -> None:
+    installed = environment.install(wheel("demo", "1.0", FILES))
+    for path in ("pyvenv.cfg", "bin/python3.11"):
+        (environment.prefix / path).write_text("x")
+    found = contents(listing(installed, "../../../pyvenv.cfg", "../../../bin/python3.11"))
+    assert [path for path, _ in found.left_out] == ["../../../bin/python3.11", "../../../pyvenv.cfg"]
+
+
+def test_names_that_no_wheel_can_hold_are_left_out(environment: Environment) -> None:
+    installed = environment.install(wheel("demo", "1.0", FILES))
+    (environment.site / "back\\slash.py").write_text("x")
+    found = contents(listing(installed, "back\\slash.py"))
+    assert found.left_out == (("back\\slash.py", "has a name that no wheel can hold"),)
+
+
+def test_a_file_that_cannot_be_read_is_left_out(public_directory: Path) -> None:
+    installed = Environment(public_directory / "env").install(wheel("demo", "1.0", FILES))
+    (installed.site / "demo/data.bin").chmod(0)
+    with ordinary_user():
+        found = contents(installed)
+    assert found.left_out == (("demo/data.bin", "can't be read"),)
+
+
+def test_bytecode_is_a_module_where_it_has_no_source(environment: Environment) -> None:
+    installed = environment.install(wheel("demo", "1.0", {"demo/core.pyc": b"code", "demo/a.py": b""}))
+    (environment.site / "demo/a.pyc").write_bytes(b"made")
+    found = [member.name for member in contents(listing(installed, "demo/a.pyc")).members]
+    assert found[:2] == ["demo/a.py", "demo/core.pyc"]
+    assert "demo/a.pyc" not in found
+
+
+def test_carried_files_take_the_place_of_what_led_to_them(
+    environment: Environment, store: Store, tmp_path: Path
+) -> None:
+    source = tmp_path / "src/demo.py"
+    source.parent.mkdir()
+    source.write_text("x = 1")
+    installed = environment.install(
+        wheel("demo", "1.0", {"demo.pth": b"/src"}, entry_points="[console_scripts]\ndemo = demo:main\n")
+    )
+    carried = (
+        CarriedFile(name="demo.py", path=source),
+        CarriedFile(name="gone.py", path=tmp_path / "gone.py"),
+    )
+    replaced = ("demo-1.0.dist-info/WHEEL", "demo.pth")
+    made, found = rebuilt(replace(installed, carried=carried, replaced=replaced, tags=()), store)
+    assert made.name == "demo-1.0-py3-none-any.whl"
+    info = "demo-1.0.dist-info"
+    names = ["demo.py", *(f"{info}/{name}" for name in ("METADATA", "WHEEL", "entry_points.txt", "RECORD"))]
+    assert list(found) == names
+    assert "Generator: envlock" in found[f"{info}/WHEEL"].decode()
+
+
+def test_a_distribution_without_metadata_gets_the_least(environment: Environment, store: Store) -> None:
+    environment.install(wheel("demo", "1.0", {"demo.py": b""}))
+    bare = replace(
+        describe(environment.site, "demo-1.0"),
+        name="a-b",
+        raw_name="A.b",
+        record=(),
+        tags=(),
+        dist_info="a_b-1.0.dist-info",
+        carried=(CarriedFile(name="demo.py", path=environment.site / "demo.py"),),
+    )
+    made, found = rebuilt(bare, store)
+    assert made.name == "a_b-1.0-py3-none-any.whl"
+    assert found["a_b-1.0.dist-info/METADATA"] == b"Metadata-Version: 2.1\nName: A.b\nVersion: 1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("directory", "expected"),
+    [
+        ("Demo-1.0.dist-info", "Demo-1.0.dist-info"),
+        ("demo-1.dist-info", "demo-1.dist-info"),
+        ("demo-9.dist-info", "demo-1.0.dist-info"),
+        ("my-demo-1.0.dist-info", "demo-1.0.dist-info"),
+        ("demo-1.0.egg-info", "demo-1.0.dist-info"),
+    ],
+)
+def test_the_metadata_directory_agrees_with_the_wheel_s_name(
+    environment: Environment, directory: str, expected: str
+) -> None:
+    installed = environment.install(wheel("demo", "1.0", {"demo.py": b""}))
+    (environment.site / "demo-1.0.dist-info").rename(environment.site / directory)
+    entries = tuple(
+        replace(one, path=one.path.replace("demo-1.0.dist-info", directory)) for one in installed.record
+    )
+    found = contents(replace(installed, dist_info=directory, record=entries)).members
+    assert {member.name.partition("/")[0] for member in found} == {"demo.py", expected}
 
 
 def test_a_site_that_is_no_site_packages_has_its_parent_as_prefix(
