@@ -7,13 +7,16 @@ reason; with CI=true it fails instead, so that a run which quietly tested less c
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import pypi_simple
 import pytest
 import requests
 
+from envlock.core.redaction import redacted
 from envlock.host import http
 
 IN_CI = os.environ.get("CI") == "true"
@@ -40,7 +43,7 @@ def _index() -> str | None:
         with http.session(os.environ) as client:
             client.head(f"{url.rstrip('/')}/installer/", timeout=20).raise_for_status()
     except requests.RequestException as error:
-        return f"the package index does not answer: {http.redacted(str(error))}"
+        return f"the package index does not answer: {redacted(str(error))}"
     return None
 
 
@@ -87,8 +90,25 @@ def namespaces() -> None:
 
 
 @pytest.fixture(scope="session")
+def rpm() -> str:
+    """The program rpm, with rpmbuild beside it."""
+    path = shutil.which("rpm") if shutil.which("rpmbuild") else None
+    _require(None if path else "rpm is not installed")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
 def skopeo() -> str:
     """The program skopeo, an independent reader of images."""
     path = shutil.which("skopeo")
     _require(None if path else "skopeo is not installed")
     return str(path)
+
+
+@pytest.fixture
+def public_directory() -> Iterator[Path]:
+    """A directory that every user can enter, which those that pytest makes are not."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)

@@ -7,9 +7,13 @@ of another class or machine is passed over. What ld.so does not find by itself b
 brings under that soname counts as found: nvidia wheels are loaded by their users before those who
 need them. Names on the ``prefer`` list are taken from the environment first for the same reason.
 
+musl's loader (ldso/dynlink.c) differs: LD_LIBRARY_PATH comes first, RPATH and RUNPATH are one and reach
+what the object loads, and the names of the C library's parts are the loader itself.
+
 Pure: the file system is the ``look`` argument.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,6 +23,7 @@ from posixpath import dirname, normpath
 from envlock.capture.elf import Elf
 
 Look = Callable[[str], Elf | None]
+_MUSL_ITSELF = re.compile(r"lib(c|pthread|rt|m|dl|util|xnet)\.")
 _PLATFORMS = {62: "x86_64", 183: "aarch64"}
 
 
@@ -36,6 +41,8 @@ class Search:
     """Patterns of names that the container toolkit injects (libcuda.so*): neither found nor missing."""
     prefer: tuple[str, ...] = ()
     """Patterns of names that an environment's own library answers before the system's."""
+    musl: str | None = None
+    """The path of musl's loader, where it is the one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -89,9 +96,7 @@ def resolve(roots: Iterable[str], *, provided: dict[str, str], look: Look, searc
         elf = walk.elf(path)
         if elf is None:
             continue
-        rpath = () if elf.runpath else (*_expanded(elf.rpath, path, elf), *inherited)
-        # DT_RPATH reaches what the object loads, also past an object that has a RUNPATH of its own.
-        passed = inherited if elf.runpath else rpath
+        rpath, passed = _reach(elf, path, inherited, search)
         for name in elf.needed:
             target = _find(walk, path, elf, name, rpath)
             if target is not None and target not in seen:
@@ -104,10 +109,27 @@ def resolve(roots: Iterable[str], *, provided: dict[str, str], look: Look, searc
     )
 
 
+def _reach(
+    elf: Elf, path: str, inherited: tuple[str, ...], search: Search
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the directories that are searched first for what ``elf`` needs, and those that it hands on."""
+    if search.musl is not None:
+        both = (*_expanded(elf.runpath or elf.rpath, path, elf), *inherited)
+        return both, both
+    if elf.runpath:
+        # DT_RPATH reaches what the object loads, also past an object that has a RUNPATH of its own.
+        return (), inherited
+    rpath = (*_expanded(elf.rpath, path, elf), *inherited)
+    return rpath, rpath
+
+
 def _find(walk: _Walk, path: str, elf: Elf, name: str, rpath: tuple[str, ...]) -> str | None:
     """Return the path that ``name`` resolves to for the object at ``path``, recording the answer."""
     if _named(name, walk.search.never):
         return None
+    if walk.search.musl is not None and _MUSL_ITSELF.match(name):
+        walk.found.add(walk.search.musl)
+        return walk.search.musl
     own = walk.provided.get(name)
     found = own if own is not None and _named(name, walk.search.prefer) else None
     found = found or _searched(walk, elf, _candidates(walk.search, path, elf, name, rpath)) or own
@@ -129,9 +151,9 @@ def _candidates(
     if "/" in name:
         yield normpath(name), False
         return
+    first, second = (rpath, False), (search.library_path, True)
     stages = (
-        (rpath, False),
-        (search.library_path, True),
+        *((second, first) if search.musl is not None else (first, second)),
         (_expanded(elf.runpath, path, elf), False),
         (search.configured, True),
         (search.default, False),

@@ -1,17 +1,19 @@
 """The processor, what of it this process may use, and the numeric libraries that will run on it.
 
+On a hybrid processor the features are those that every core has, and the model names each kind.
+
 ISA levels are those of the x86-64 psABI, section 3.1.1 ("micro-architecture levels"), by the names
 that /proc/cpuinfo gives the features. Cores: the scheduler's affinity, and the CPU bandwidth limit of
 the process's control group and of each of its ancestors (cgroups(7); v2 cpu.max, v1 cpu.cfs_*).
 """
 
-import mmap
 import os
 import re
 from collections.abc import Iterable, Mapping
 from math import ceil
 from pathlib import Path
 
+from envlock.capture import blas
 from envlock.lock.model import Cpu
 
 _LEVELS = (
@@ -30,21 +32,45 @@ THREAD_VARIABLES = (
     "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )
-_NUMERIC = re.compile(
-    r"^lib(?:scipy_)?(openblas|mkl_rt|mkl_core|blis|flexiblas|gomp|iomp5|omp|tbb|blas|lapack)"
-    r"(?:64_|p|_ilp64)?(?:-[\w.]+?)?\.so(?:\.([0-9.]+))?$"
+# Features by which numeric libraries (BLAS, oneDNN, MKL, XLA, NumPy) choose kernels of other roundings.
+_DECIDING = re.compile(
+    r"pni|ssse3|sse4_[12]|avx\w*|fma4?|f16c|xop|amx_\w+"  # x86
+    r"|asimd\w*|fphp|fcma|bf16|ebf16|i8mm|sve\w*|sme(?!p$)\w*"  # Arm
 )
-_OPENBLAS = re.compile(rb"OpenBLAS (\d+\.\d+\.\d+(?:\.dev)?)")
+# MIDR_EL1 implementer codes, which Linux on Arm gives instead of a name.
+_ARM = {
+    "0x41": "ARM",
+    "0x43": "Cavium",
+    "0x46": "Fujitsu",
+    "0x48": "HiSilicon",
+    "0x4e": "NVIDIA",
+    "0x51": "Qualcomm",
+    "0x61": "Apple",
+    "0x6d": "Microsoft",
+    "0xc0": "Ampere",
+}
 
 
-def read(machine: str, environ: Mapping[str, str], libraries: Iterable[str], root: Path = Path("/")) -> Cpu:
-    """Return the facts. ``libraries``: paths of the libraries that the environment loads or brings."""
-    fields = _fields(root)
+def read(
+    machine: str,
+    environ: Mapping[str, str],
+    libraries: Iterable[str],
+    root: Path = Path("/"),
+    program: Path | None = None,
+) -> Cpu:
+    """Return the facts. ``libraries``: paths of the libraries that the environment loads or brings.
+
+    ``program`` is the environment's interpreter, which asks its BLAS libraries what they are here.
+    """
+    processors = _processors(root)
+    shared = _shared(processors)
     return Cpu(
-        model=" ".join(fields.get("model name", fields.get("Model", machine)).split()),
-        isa=isa(machine, fields.get("flags", "")),
+        model=_model(processors) or machine,
+        isa=isa(machine, " ".join(shared)),
         cores=cores(len(os.sched_getaffinity(0)), root),
-        blas=tuple(sorted({named for path in libraries if (named := _numeric(path)) is not None})),
+        vendor=" + ".join(_distinct(map(_vendor, processors))),
+        flags=tuple(sorted(flag for flag in shared if _DECIDING.fullmatch(flag))),
+        blas=blas.read(libraries, program, environ),
         threads=tuple((name, environ[name]) for name in THREAD_VARIABLES if environ.get(name, "").isalnum()),
     )
 
@@ -91,35 +117,41 @@ def _bandwidth(place: Path) -> float | None:
     return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
 
 
-def _numeric(path: str) -> str | None:
-    """Return ``openblas 0.3.30`` for a BLAS or OpenMP library, None for any other file."""
-    named = _NUMERIC.match(os.path.basename(path))
-    if named is None:
-        return None
-    version = named.group(2) or ""
-    if named.group(1) == "openblas":
-        # Its file name carries no version; its own configuration text does.
-        version = _openblas_version(path) or version
-    else:
-        resolved = _NUMERIC.match(os.path.basename(os.path.realpath(path)))
-        version = (resolved.group(2) if resolved else None) or version
-    return f"{named.group(1)} {version}".strip()
+def _processors(root: Path) -> list[dict[str, str]]:
+    """Return the fields of each processor in /proc/cpuinfo; those of no processor are of all."""
+    sections = _text(root / "proc/cpuinfo").strip().split("\n\n")
+    pairs = ([line.partition(":") for line in section.splitlines()] for section in sections)
+    fields = [{name.strip(): value.strip() for name, _, value in section} for section in pairs]
+    general = {key: value for one in fields if "processor" not in one for key, value in one.items()}
+    each = [{**general, **one} for one in fields if "processor" in one]
+    return each or ([general] if general else [])
 
 
-def _openblas_version(path: str) -> str | None:
-    try:
-        with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found = _OPENBLAS.search(data)
-            return found.group(1).decode() if found else None
-    except (OSError, ValueError):
-        return None
+def _shared(processors: Iterable[Mapping[str, str]]) -> set[str]:
+    """Return the features that every processor has: a thread may be moved to any of a hybrid's cores."""
+    sets = [set(one.get("flags", one.get("Features", "")).split()) for one in processors]
+    return set.intersection(*sets) if sets else set()
 
 
-def _fields(root: Path) -> dict[str, str]:
-    """Return the first processor's lines of /proc/cpuinfo."""
-    first = _text(root / "proc/cpuinfo").partition("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
+def _model(processors: Iterable[Mapping[str, str]]) -> str:
+    """Return the name; of a hybrid each kind's, in the order of the processors."""
+    return " + ".join(_distinct(map(_name, processors)))
+
+
+def _name(fields: Mapping[str, str]) -> str:
+    named = next((fields[key] for key in ("model name", "cpu model", "cpu", "uarch") if fields.get(key)), "")
+    if not named and "CPU part" in fields:
+        named = f"{_vendor(fields)} part {fields['CPU part']}"
+    return " ".join((named or fields.get("Model", "")).split())
+
+
+def _vendor(fields: Mapping[str, str]) -> str:
+    code = fields.get("CPU implementer", "")
+    return fields.get("vendor_id") or _ARM.get(code.lower(), code)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def _text(path: Path) -> str:

@@ -1,7 +1,8 @@
 """Installed distributions, from the raw texts that the probe read (no I/O here).
 
 The first of a name on sys.path is the one that imports see; a second version of the same name, a
-METADATA without name or version and a distribution without RECORD are gaps, never errors.
+METADATA without a name and a version that can be used, and what pip left of an interrupted uninstall
+(``~umpy``), are gaps, never errors.
 Metadata: core metadata specification; WHEEL and RECORD: binary distribution format (PEP 427, PEP 376);
 direct_url.json: PEP 610.
 """
@@ -14,16 +15,20 @@ from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from envlock.capture.python import home_of
-from envlock.host.http import redacted
+from envlock.core.redaction import redacted
 from envlock.lock.environment import DirectUrl, InstalledDistribution, RecordEntry
 from envlock.lock.model import Gap
 
 Raw = Mapping[str, str | None]
 _SHA256 = re.compile(r"^sha256[=:]([A-Za-z0-9_=-]+)$")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_LONGEST = 200
+_MOST_DIGITS = 15
 
 
 def read(raw: Iterable[Raw]) -> tuple[tuple[InstalledDistribution, ...], tuple[Gap, ...]]:
@@ -39,11 +44,6 @@ def read(raw: Iterable[Raw]) -> tuple[tuple[InstalledDistribution, ...], tuple[G
         # The same version twice (Debian's egg-info beside a dist-info) is one distribution.
         if first.version != found.version:
             gaps.append(_shadowed(first, found))
-    gaps.extend(
-        Gap(subject=distribution.name, reason="installed without a RECORD of its files")
-        for distribution in chosen.values()
-        if not distribution.record
-    )
     return tuple(chosen[name] for name in sorted(chosen)), tuple(gaps)
 
 
@@ -57,10 +57,16 @@ def _shadowed(first: InstalledDistribution, other: InstalledDistribution) -> Gap
 
 def _distribution(facts: Raw) -> InstalledDistribution | Gap:
     directory = str(facts["name"])
+    # A name on disk that is no UTF-8 can't be written into a lockfile.
+    shown = directory.encode("utf-8", "backslashreplace").decode()
     metadata = _headers(facts["METADATA"])
     name, version = _one(metadata, "Name"), _one(metadata, "Version")
+    if directory.startswith("~"):
+        return Gap(subject=shown, reason="left of an interrupted uninstall; pip ignores it", harmless=True)
     if not name or not version:
-        return Gap(subject=directory, reason="its METADATA is missing or has no name and version")
+        return Gap(subject=shown, reason="its METADATA is missing or has no name and version")
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST or len(version) > _LONGEST:
+        return Gap(subject=shown, reason="its METADATA has no valid name and version")
     wheel = _headers(facts["WHEEL"])
     return InstalledDistribution(
         name=canonicalize_name(name),
@@ -103,7 +109,7 @@ def _record(text: str | None) -> list[RecordEntry]:
             RecordEntry(
                 path=path,
                 sha256=matched.group(1).rstrip("=") if matched else None,
-                size=int(size) if size.isdecimal() else None,
+                size=int(size) if size.isdecimal() and len(size) <= _MOST_DIGITS else None,
             )
         )
     return entries
@@ -112,9 +118,10 @@ def _record(text: str | None) -> list[RecordEntry]:
 def _direct_url(text: str | None) -> DirectUrl | None:
     try:
         value: Any = json.loads(text) if text else None
-    except ValueError:
-        return None
-    if not isinstance(value, dict) or not isinstance(value.get("url"), str):
+        if not isinstance(value, dict) or not isinstance(value.get("url"), str):
+            return None
+        parts = urlsplit(value["url"])
+    except (ValueError, RecursionError):
         return None
     archive, vcs, directory = (_table(value, key) for key in ("archive_info", "vcs_info", "dir_info"))
     kind = "vcs" if vcs else "archive" if "archive_info" in value else "directory"
@@ -126,6 +133,7 @@ def _direct_url(text: str | None) -> DirectUrl | None:
         commit=_text(vcs.get("commit_id")),
         subdirectory=_text(value.get("subdirectory")),
         editable=directory.get("editable") is True,
+        local=Path(unquote(parts.path)) if parts.scheme == "file" and parts.path.startswith("/") else None,
     )
 
 

@@ -10,6 +10,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from envlock.host.files import without_waiting
+
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 14, 15, 29
 _MAGIC = b"\x7fELF"
@@ -42,7 +44,8 @@ class _Segment:
 def read(path: Path) -> Elf | None:
     """Read ``path``, or return None when it is no readable ELF file."""
     try:
-        with path.open("rb") as stream:
+        # A pipe among the files must not be waited for.
+        with open(path, "rb", opener=without_waiting) as stream:
             # Most files are not ELF: four bytes decide before anything is mapped.
             if stream.read(4) != _MAGIC:
                 return None

@@ -1,45 +1,61 @@
 """The capture: every probe in turn, and their answers as one :class:`Environment`."""
 
 import os
+import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pynvml
 
 from envlock.capture import (
+    conda,
+    contents,
     cpu,
     cuda,
     distributions,
     gpu,
     host_definition,
     host_files,
+    mapped,
     objects,
     operating_system,
-    packages_dpkg,
+    owners,
+    packages_select,
     record,
     variables,
 )
-from envlock.capture.host_files import Collected
-from envlock.capture.objects import Objects
-from envlock.capture.packages_dpkg import Database
+from envlock.capture.mapped import Observed
+from envlock.capture.packages import Database
 from envlock.capture.project import read as read_project
 from envlock.capture.python import Interpreter, ask, describe
+from envlock.capture.source_tree import top_level
 from envlock.core.progress import Progress
+from envlock.host.store import Store
 from envlock.lock.environment import Environment
-from envlock.lock.model import Gap
+from envlock.lock.model import Gap, Gpu
 from envlock.runtime.errors import UsageError
 
 _ACTIVE = ("VIRTUAL_ENV", "CONDA_PREFIX")
+_NAMED = 4
+_PYTHON = re.compile(r"python(3(\.\d+)?)?")
 
 
-def active_python(environ: Mapping[str, str], own_prefix: str | None = None) -> Path:
+def active_python(
+    environ: Mapping[str, str], own_prefix: str | None = None, *, command: tuple[str, ...] = ()
+) -> Path:
     """Return the interpreter of the active environment: VIRTUAL_ENV, CONDA_PREFIX, python3 on PATH.
+
+    Where a job is named that is itself a Python interpreter, that one.
 
     The virtual environment that envlock itself runs from (``own_prefix``, default: this process's) is
     passed over on PATH, since its user does not work in it. Raises UsageError when there is none.
     """
+    started = shutil.which(command[0], path=environ.get("PATH")) if command else None
+    if started is not None and _PYTHON.fullmatch(os.path.basename(started)):
+        return Path(started)
     for name in _ACTIVE:
         if prefix := environ.get(name):
             program = Path(prefix, "bin", "python")
@@ -67,60 +83,109 @@ def active_python(environ: Mapping[str, str], own_prefix: str | None = None) -> 
 
 
 def read(
-    python: Path, *, project: Path | None, environ: Mapping[str, str], progress: Progress
+    python: Path,
+    *,
+    project: Path | None,
+    environ: Mapping[str, str],
+    progress: Progress,
+    command: tuple[str, ...] = (),
+    store: Store | None = None,
 ) -> Environment:
     """Capture the environment of the interpreter ``python`` and, where given, the project's code.
 
-    Raises UsageError or InputError when ``python`` can't be asked; whatever else can't be captured
-    is a gap.
+    ``command`` is run once, and what it had loaded belongs to the environment. ``store`` remembers what
+    was found out about files for as long as they stay as they are. Raises UsageError or InputError when
+    ``python`` can't be asked or ``command`` can't be started; whatever else can't be captured is a gap.
+    """
+    # The code first: what a job writes is none of it.
+    code, project_gaps = read_project(project, environ) if project is not None else (None, ())
+    run = mapped.observe(command, environ) if command else Observed()
+    installed = read_installed(python, environ=environ, progress=progress, run=run.objects, store=store)
+    found = with_machine(installed, project=None, environ=environ)
+    return replace(found, project=code, gaps=_sorted((*found.gaps, *project_gaps, *run.gaps)))
+
+
+def read_installed(
+    python: Path,
+    *,
+    environ: Mapping[str, str],
+    progress: Progress,
+    run: tuple[str, ...] = (),
+    store: Store | None = None,
+) -> Environment:
+    """Capture what files and the interpreter tell: all but the GPU and the project's code.
+
+    Nothing here loads a library or asks anyone but the interpreter, so that it can be done inside the
+    root of an image (:mod:`envlock.capture.inside`). Raises as :func:`read`.
     """
     interpreter = ask(python, environ)
+    database, unmanaged = packages_select.load(store=store)
     installed, faults = distributions.read(interpreter.distributions)
-    installed = record.verify(installed, progress)
-    system = operating_system.read()
-    own = objects.collect((*interpreter.sites, *_own_libraries(interpreter)))
-    database = packages_dpkg.load()
-    host, host_gaps = _host(interpreter, own, database, environ, system.machine, progress)
-    libraries = (*own.found, *(host.loaded if host is not None else ()))
-    graphics, gpu_gaps = gpu.read(pynvml)
-    code, project_gaps = read_project(project, environ) if project is not None else (None, ())
-    owned = database is not None and database.owner(str(interpreter.executable)) is not None
-    gaps = (*faults, *host_gaps, *gpu_gaps, *project_gaps, *_unseen(interpreter, environ))
-    return Environment(
-        python=describe(interpreter, owned=owned),
-        os=system,
-        cpu=cpu.read(system.machine, environ, libraries),
-        gpu=graphics,
-        cuda=cuda.read(libraries, installed, database, interpreter.base_prefix),
-        project=code,
-        variables=variables.read(environ),
-        distributions=installed,
-        host_files=host.files if host is not None else None,
-        gaps=tuple(sorted(set(gaps), key=lambda gap: (gap.subject, gap.reason))),
-    )
-
-
-def _host(
-    interpreter: Interpreter,
-    own: Objects,
-    database: Database | None,
-    environ: Mapping[str, str],
-    machine: str,
-    progress: Progress,
-) -> tuple[Collected | None, tuple[Gap, ...]]:
-    if database is None:
-        reason = "this system has no dpkg database, so no host base can be packed"
-        return None, (Gap(subject="base", reason=reason),)
+    installed = record.verify(installed, progress, store)
+    installed, unowned = contents.complete(installed, interpreter, database, environ)
+    prefixes, conda_gaps = conda.read((interpreter.prefix, interpreter.base_prefix))
+    installed = conda.attach(installed, prefixes)
+    system = operating_system.read(libc=_libc(interpreter, database))
+    aside = contents.library_directories(installed, interpreter)
+    own = objects.collect((*interpreter.sites, *_own_libraries(interpreter), *aside))
     with progress.task("following libraries", None):
-        found = host_files.collect(
+        host = host_files.collect(
             interpreter,
             own,
             database=database,
             definition=host_definition.read(),
             environ=environ,
-            machine=machine,
+            machine=system.machine,
+            conda=prefixes,
+            run=run,
         )
-    return found, found.gaps
+    libraries = (*own.found, *host.loaded)
+    owned = database.owner(str(interpreter.executable)) is not None
+    prefix = None if owned else interpreter.base_prefix
+    owner = owners.owners(installed, database=database, conda=prefixes, prefix=prefix)
+    loaded, ownerless = owners.table(host.loaded, owner)
+    gaps = (*faults, *unmanaged, *unowned, *conda_gaps, *host.gaps, *ownerless)
+    return Environment(
+        python=describe(interpreter, owned=owned),
+        os=system,
+        cpu=cpu.read(system.machine, environ, libraries, program=python),
+        gpu=Gpu(),
+        cuda=cuda.read(libraries, owner, installed, environ),
+        project=None,
+        variables=variables.read(environ),
+        distributions=installed,
+        conda=prefixes.packages,
+        libraries=loaded,
+        host_files=host.files,
+        gaps=_sorted((*gaps, *_unseen(interpreter, environ), *variables.left_out(environ))),
+    )
+
+
+def with_machine(installed: Environment, *, project: Path | None, environ: Mapping[str, str]) -> Environment:
+    """Return the environment with what only this machine can tell: processor, GPUs, the project's code.
+
+    Libraries and thread settings stay those of the environment.
+    """
+    graphics, gpu_gaps = gpu.read(pynvml, environ)
+    code, project_gaps = read_project(project, environ) if project is not None else (None, ())
+    processor = cpu.read(installed.os.machine, environ, ())
+    return replace(
+        installed,
+        cpu=replace(processor, blas=installed.cpu.blas, threads=installed.cpu.threads),
+        gpu=graphics,
+        project=code,
+        gaps=_sorted((*installed.gaps, *gpu_gaps, *project_gaps)),
+    )
+
+
+def _sorted(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    return tuple(sorted(set(gaps), key=lambda gap: (gap.subject, gap.reason)))
+
+
+def _libc(interpreter: Interpreter, database: Database) -> str:
+    """Return ``glibc 2.36``, or ``musl 1.2.5-r0``, which only its package tells."""
+    musl = database.named("musl") if interpreter.libc == "unknown" else None
+    return f"musl {musl.version}" if musl is not None else interpreter.libc
 
 
 def _own_libraries(interpreter: Interpreter) -> tuple[Path, ...]:
@@ -130,11 +195,13 @@ def _own_libraries(interpreter: Interpreter) -> tuple[Path, ...]:
 
 
 def _unseen(interpreter: Interpreter, environ: Mapping[str, str]) -> tuple[Gap, ...]:
-    """Return gaps for packages that a plain start of the interpreter would see and the probe does not."""
-    gaps = []
-    if environ.get("PYTHONPATH"):
-        gaps.append(Gap(subject="PYTHONPATH", reason="it was set; what lies on it was not captured"))
-    shared = interpreter.prefix == interpreter.base_prefix and interpreter.user_site.is_dir()
-    if shared and any(interpreter.user_site.glob("*.dist-info")):
-        gaps.append(Gap(subject="user site", reason="packages installed with --user were not captured"))
-    return tuple(gaps)
+    """Return a gap for code that a plain start of the interpreter would see and no package holds."""
+    named = map(os.path.abspath, filter(None, environ.get("PYTHONPATH", "").split(os.pathsep)))
+    loose = sorted(
+        {one.name for entry in named if Path(entry) not in interpreter.path for one in top_level(Path(entry))}
+    )
+    if not loose:
+        return ()
+    more = f" and {len(loose) - _NAMED} more" if len(loose) > _NAMED else ""
+    shown = ascii(", ".join(loose[:_NAMED]))[1:-1]
+    return (Gap(subject="PYTHONPATH", reason=f"code on it was not captured: {shown}{more}"),)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,13 @@ class HostDefinition:
     """The file's tables; images/host.toml says what each entry means."""
 
     essential: tuple[str, ...]
+    essential_rpm: tuple[str, ...]
+    essential_apk: tuple[str, ...]
+    owners: tuple[str, ...]
+    programs: tuple[str, ...]
     never_packages: tuple[str, ...]
     links: tuple[str, ...]
+    links_to: tuple[str, ...]
     never_libraries: tuple[str, ...]
     prefer_libraries: tuple[str, ...]
     opened: tuple[Opened, ...]
@@ -44,8 +50,9 @@ class HostDefinition:
     interpreter_exclude: tuple[str, ...]
 
 
+@cache
 def read(path: Path | None = None) -> HostDefinition:
-    """Read the definition that ships with envlock, or the one at ``path``. Raises InputError."""
+    """Read the definition that ships with envlock, or the one at ``path``, once. Raises InputError."""
     path = path or data("images/host.toml")
     try:
         value = tomllib.loads(path.read_text("utf-8"))
@@ -65,8 +72,13 @@ def _definition(value: dict[str, Any]) -> HostDefinition:
     libraries = value["libraries"]
     return HostDefinition(
         essential=tuple(value["packages"]["essential"]),
+        essential_rpm=tuple(value["packages"]["essential-rpm"]),
+        essential_apk=tuple(value["packages"]["essential-apk"]),
+        owners=tuple(value["packages"]["owners"]),
+        programs=tuple(value["packages"]["programs"]),
         never_packages=tuple(value["packages"]["never"]),
         links=tuple(value["links"]["keep"]),
+        links_to=tuple(value["links"]["to"]),
         never_libraries=tuple(libraries["never"]),
         prefer_libraries=tuple(libraries["prefer"]),
         opened=tuple(Opened(when=one["when"], wants=tuple(one["wants"])) for one in libraries["dlopen"]),

@@ -7,15 +7,18 @@ from pathlib import Path
 from envlock.lock.model import OperatingSystem
 
 
-def read(root: Path = Path("/")) -> OperatingSystem:
-    """Return the facts. Names follow os-release(5); a file that is missing gives ``linux`` and ``""``."""
+def read(root: Path = Path("/"), *, libc: str = "unknown") -> OperatingSystem:
+    """Return the facts. Names follow os-release(5); a file that is missing gives ``linux`` and ``""``.
+
+    ``libc`` is what the captured interpreter runs on: of an image, it is not envlock's own.
+    """
     release = _release(root)
     system = os.uname()
     return OperatingSystem(
         id=release.get("ID", "linux"),
         version=release.get("VERSION_ID", ""),
         kernel=system.release,
-        libc=_libc(),
+        libc=libc,
         machine=system.machine,
     )
 
@@ -36,11 +39,3 @@ def _assignment(line: str) -> tuple[str, str]:
         return name.strip(), "".join(shlex.split(value))
     except ValueError:
         return name.strip(), value.strip()
-
-
-def _libc() -> str:
-    """Return ``glibc 2.36``; other C libraries do not answer confstr and are named ``unknown``."""
-    try:
-        return os.confstr("CS_GNU_LIBC_VERSION") or "unknown"
-    except (OSError, ValueError):
-        return "unknown"

@@ -1,164 +1,144 @@
-"""Debian's package database, read as files: who owns a path, what a package lists, its checksums.
+"""Debian's package database, read as files.
 
 dpkg's own programs are not asked: one ``dpkg -S`` costs as much as reading the whole database. Rules
 (dpkg(1), dpkg-divert(1)): a stanza of /var/lib/dpkg/status counts when its state is ``installed``;
 ``info/NAME.list`` (``NAME:ARCH.list`` for Multi-Arch: same) names its files; a file of another
-package that is diverted lies where the diversion says. On a merged /usr, ``/lib/x`` and
-``/usr/lib/x`` are one file and both spellings occur in lists; paths here are the real ones.
+package that is diverted lies where the diversion says. Images without dpkg (distroless) keep a stanza
+a file below ``status.d``, which is installed by being there, and list files only with their checksums
+(``status.d/NAME.md5sums``).
 """
 
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from envlock.core.digest import Digest
-from envlock.host import process
+from envlock.capture import apt
+from envlock.capture.packages import Aliases, Database, OsPackage, merged, real
 from envlock.lock.model import SystemPackage
-from envlock.runtime.errors import UnreachableError
 
-_FIELD = re.compile(r"^(Package|Version|Architecture|Status|SHA256): *(.+)$", re.MULTILINE)
-_ALIASES = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
-_APT_SECONDS = 60.0
+_FIELD = re.compile(r"^(Package|Version|Architecture|Status): *(.+)$", re.MULTILINE)
+_PACKAGE = re.compile(r"^Package: *(\S+)$", re.MULTILINE)
+_STATE = "Status: install ok installed"
+_INFO = "var/lib/dpkg/info"
+_STANZAS = "var/lib/dpkg/status.d"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DebianPackage:
-    """An installed package. ``status`` is its stanza, without the blank line after it."""
-
-    name: str
-    version: str
-    architecture: str
-    status: str
-    lists: str
-    """The start of its files under info/: ``libc6:amd64`` or ``dash``."""
-
-    @property
-    def described(self) -> SystemPackage:
-        """The lock's value, without a checksum of the .deb."""
-        return SystemPackage(name=self.name, version=self.version, architecture=self.architecture)
+Diversions = dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Database:
-    """A dpkg database below ``root``."""
+class DpkgDatabase(Database):
+    """A dpkg database. A package's key is the start of its files under info/."""
 
-    root: Path
-    packages: dict[str, DebianPackage]
-    """By what ``DebianPackage.lists`` says."""
-    owners: dict[str, str]
-    """Real path → key of the package. Of several owners (directories), the first in name order."""
-    aliases: tuple[tuple[str, str], ...]
-    """(``/lib``, ``/usr/lib``) for each merged directory."""
-    diversions: dict[str, tuple[str, str]]
+    diversions: Diversions = field(default_factory=dict)
     """Path → (where it was moved, the package whose file it is not)."""
 
-    def real(self, path: str) -> str:
-        """Return ``path`` with a merged top directory replaced by its real one."""
-        return _real(path, self.aliases)
-
-    def owner(self, path: str) -> DebianPackage | None:
-        """Return the package that lists ``path``, in whatever spelling."""
-        key = self.owners.get(self.real(path))
-        return self.packages[key] if key is not None else None
-
-    def named(self, name: str) -> DebianPackage | None:
-        """Return the package of this name; of several architectures, dpkg's first."""
-        return next((package for package in self.packages.values() if package.name == name), None)
-
-    def files(self, package: DebianPackage) -> tuple[str, ...]:
+    def files(self, package: OsPackage) -> tuple[str, ...]:
         """Return the real paths that the package lists (directories too), sorted."""
-        paths = _listed(self.root, package.lists)
+        paths = _listed(self.root, package.key)
         return tuple(sorted({self._placed(path, package) for path in paths}))
 
-    def checksums(self, package: DebianPackage) -> dict[str, str]:
+    def checksums(self, package: OsPackage) -> dict[str, str]:
         """Return real path → MD5 as the package was built; configuration files are not in it."""
-        text = _text(self.root / f"var/lib/dpkg/info/{package.lists}.md5sums")
-        pairs = (line.split(None, 1) for line in text.splitlines() if " " in line)
-        return {self._placed(f"/{path}", package): md5 for md5, path in pairs}
+        pairs = _md5sums(self.root, package.key)
+        return {self._placed(path, package): f"md5:{md5}" for path, md5 in pairs}
 
-    def _placed(self, path: str, package: DebianPackage) -> str:
-        moved, by = self.diversions.get(path, (path, package.name))
-        return self.real(path if by == package.name else moved)
+    def licences(self, package: OsPackage) -> tuple[str, ...]:
+        """Return the copyright file, which policy demands of every package."""
+        path = f"/usr/share/doc/{package.name}/copyright"
+        return (path,) if os.path.isfile(path) else ()
+
+    def identified(self, packages: Iterable[OsPackage]) -> tuple[SystemPackage, ...]:
+        """Return the lock's values with SHA-256 and snapshot of those that apt's lists know."""
+        described = tuple(package.described for package in packages)
+        # This machine's apt has nothing to say of another root.
+        return apt.identified(described) if self.root == Path("/") else described
+
+    def indexes(self) -> tuple[str, ...]:
+        """Return apt's lists and configuration, and its program: without it nothing is known."""
+        return apt.depends()
+
+    def _placed(self, path: str, package: OsPackage) -> str:
+        return _placed(path, package.name, self.diversions, self.aliases)
 
 
-def load(root: Path = Path("/")) -> Database | None:
+def load(root: Path = Path("/")) -> DpkgDatabase | None:
     """Read the database below ``root``, or return None when there is none."""
-    if not (root / "var/lib/dpkg/info").is_dir():
+    if not any((root / place).is_dir() for place in (_INFO, _STANZAS)):
         return None
-    aliases = _merged(root)
+    aliases = merged(root)
     diversions = _diversions(root)
-    packages = {package.lists: package for package in _installed(root)}
+    packages = {package.key: package for package in _installed(root)}
     owners: dict[str, str] = {}
-    for key in sorted(packages):
-        for path in _listed(root, key):
-            moved, by = diversions.get(path, (path, ""))
-            placed = path if by in ("", packages[key].name) else moved
-            owners.setdefault(_real(placed, aliases), key)
-    return Database(root=root, packages=packages, owners=owners, aliases=aliases, diversions=diversions)
+    # The first in key order wins, so it comes last. Whole lists at once: a machine has 100,000 paths.
+    for key in sorted(packages, reverse=True):
+        placed = _all_placed(_listed(root, key), packages[key].name, diversions, aliases)
+        owners.update(dict.fromkeys(placed, key))
+    return DpkgDatabase(root=root, packages=packages, owners=owners, aliases=aliases, diversions=diversions)
 
 
-def deb_digests(packages: Iterable[SystemPackage]) -> dict[tuple[str, str, str], Digest]:
-    """Return (name, version, architecture) → SHA-256 of the .deb, for those that apt's lists know.
-
-    One call for all. apt knows the versions that the archive offers now; without apt the answer is empty.
-    """
-    names = sorted({f"{package.name}:{package.architecture}" for package in packages})
-    names = [name.removesuffix(":all") for name in names]
-    if not names:
-        return {}
-    environment = {**os.environ, "LC_ALL": "C"}
-    try:
-        done = process.run(["apt-cache", "show", *names], env=environment, timeout=_APT_SECONDS)
-    except UnreachableError:
-        return {}
-    found: dict[tuple[str, str, str], Digest] = {}
-    for stanza in done.stdout.decode("utf-8", "replace").split("\n\n"):
+def _installed(root: Path) -> Iterable[OsPackage]:
+    info = root / _INFO
+    single = _single_stanzas(root)
+    for stanza in (*_text(root / "var/lib/dpkg/status").split("\n\n"), *single.values()):
         fields = dict(_FIELD.findall(stanza))
-        if fields.keys() >= {"Package", "Version", "Architecture", "SHA256"}:
-            key = (fields["Package"], fields["Version"], fields["Architecture"])
-            found[key] = Digest(fields["SHA256"])
-    return found
-
-
-def _installed(root: Path) -> Iterable[DebianPackage]:
-    info = root / "var/lib/dpkg/info"
-    for stanza in _text(root / "var/lib/dpkg/status").split("\n\n"):
-        fields = dict(_FIELD.findall(stanza))
-        if not fields.get("Status", "").endswith(" installed") or "Version" not in fields:
+        if not fields.get("Status", "").endswith(" installed") or not fields.keys() >= {"Package", "Version"}:
             continue
         name, architecture = fields["Package"], fields.get("Architecture", "all")
         qualified = f"{name}:{architecture}"
-        yield DebianPackage(
+        yield OsPackage(
+            key=qualified if (info / f"{qualified}.list").is_file() else name,
             name=name,
             version=fields["Version"],
             architecture=architecture,
+            manager="dpkg",
             status=stanza.strip("\n"),
-            lists=qualified if (info / f"{qualified}.list").is_file() else name,
         )
 
 
+def _single_stanzas(root: Path) -> dict[str, str]:
+    """Return name → stanza of packages of an image without dpkg, with the state that dpkg would write."""
+    files = sorted((root / _STANZAS).glob("*"))
+    texts = (_text(file).strip("\n") for file in files if file.suffix != ".md5sums")
+    found = {named.group(1): text for text in texts if (named := _PACKAGE.search(text)) is not None}
+    return {name: _PACKAGE.sub(rf"\g<0>\n{_STATE}", text, count=1) for name, text in found.items()}
+
+
 def _listed(root: Path, key: str) -> list[str]:
+    listed = root / _INFO / f"{key}.list"
+    if not listed.is_file():
+        return [path for path, _ in _md5sums(root, key)]
     # The first line of every list is ``/.``, the root itself.
-    return [line for line in _text(root / f"var/lib/dpkg/info/{key}.list").split("\n") if len(line) > 2]  # noqa: PLR2004
+    return [line for line in _text(listed).split("\n") if len(line) > 2]  # noqa: PLR2004
 
 
-def _diversions(root: Path) -> dict[str, tuple[str, str]]:
+def _md5sums(root: Path, key: str) -> list[tuple[str, str]]:
+    """Return (path, MD5) for each file of a package's checksums."""
+    texts = (_text(root / place / f"{key}.md5sums") for place in (_INFO, _STANZAS))
+    pairs = (line.split(None, 1) for text in texts for line in text.splitlines() if " " in line)
+    return [(f"/{path}", md5) for md5, path in pairs]
+
+
+def _diversions(root: Path) -> Diversions:
     lines = _text(root / "var/lib/dpkg/diversions").splitlines()
     return {lines[at]: (lines[at + 1], lines[at + 2]) for at in range(0, len(lines) - 2, 3)}
 
 
-def _merged(root: Path) -> tuple[tuple[str, str], ...]:
-    links = ((name, root / name) for name in _ALIASES)
-    return tuple((f"/{name}", f"/usr/{name}") for name, link in links if link.is_symlink())
+def _all_placed(paths: list[str], name: str, diversions: Diversions, aliases: Aliases) -> Iterable[str]:
+    """Return :func:`_placed` of each path, by as few steps as most of them need."""
+    starts = tuple(f"{alias}/" for alias, _ in aliases)
+    special = {*diversions, *(alias for alias, _ in aliases)}
+    for path in paths:
+        if path in special or path.startswith(starts):
+            yield _placed(path, name, diversions, aliases)
+        else:
+            yield path
 
 
-def _real(path: str, aliases: tuple[tuple[str, str], ...]) -> str:
-    for alias, target in aliases:
-        if path.startswith(alias) and path[len(alias) : len(alias) + 1] in ("", "/"):
-            return target + path[len(alias) :]
-    return path
+def _placed(path: str, name: str, diversions: Diversions, aliases: Aliases) -> str:
+    moved, by = diversions.get(path, (path, name))
+    return real(path if by == name else moved, aliases)
 
 
 def _text(path: Path) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from envlock.core.digest import Digest
+from envlock.core.redaction import redacted
 from envlock.host import process
 from envlock.host.files import file_digest
-from envlock.host.http import redacted
 from envlock.lock.model import Gap, Project
 from envlock.runtime.errors import UnreachableError
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +16,8 @@ from envlock.runtime.errors import InputError, UnreachableError, UsageError
 TARGET = "/opt/python"
 _HOME = re.compile(r"^(/root|/home/[^/]+|/Users/[^/]+)(?=/|$)")
 _LOWEST = (3, 8)
+# Before anything is imported: modules in the current directory are the job's, not the probe's.
+_WITHOUT_CURRENT = "import sys; sys.path[:] = [entry for entry in sys.path if entry]\n"
 _SECONDS = 120.0
 
 
@@ -26,6 +29,8 @@ class Interpreter:
     version: str
     soabi: str
     build: str
+    libc: str = "unknown"
+    """``glibc 2.36``: the C library that the interpreter runs on."""
     executable: Path
     """The base interpreter with every symlink resolved, never a venv's link."""
     prefix: Path
@@ -54,14 +59,20 @@ def home_of(path: str) -> str | None:
     return found.group(1) if found else None
 
 
+@cache
+def script() -> str:
+    """Return the probe's text, read once: inside the root of an image its file is out of reach."""
+    return Path(probe.__file__).read_text("utf-8")
+
+
 def ask(python: Path, environ: Mapping[str, str]) -> Interpreter:
     """Run the probe with ``python`` and return its answer.
 
     Raises UsageError when it is no Python interpreter, InputError when it is one that is too old.
     """
-    script = Path(probe.__file__).read_text("utf-8")
-    # Isolated mode: the captured interpreter must not see envlock's own directory or PYTHON* variables.
-    argv = [str(python), "-I", "-B", "-c", script]
+    # Not isolated mode (-I): that would hide the user's own site-packages, which jobs see.
+    no_user_site = ["-s"] if environ.get("PYTHONNOUSERSITE") else []
+    argv = [str(python), "-E", "-B", *no_user_site, "-c", _WITHOUT_CURRENT + script()]
     try:
         done = process.run(argv, env=dict(environ), timeout=_SECONDS)
     except UnreachableError as error:
@@ -70,7 +81,7 @@ def ask(python: Path, environ: Mapping[str, str]) -> Interpreter:
         ) from error
     answer = done.stdout.decode("utf-8", "replace").rpartition(probe.MARKER)[2]
     try:
-        return _interpreter(json.loads(answer))
+        found = _interpreter(json.loads(answer))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             "the interpreter did not answer",
@@ -78,6 +89,14 @@ def ask(python: Path, environ: Mapping[str, str]) -> Interpreter:
             expected=f"CPython {_LOWEST[0]}.{_LOWEST[1]} or later",
             found=_last_line(done.stderr) or f"exit status {done.exit_code}",
         ) from error
+    if tuple(map(int, found.minor.split("."))) < _LOWEST:
+        raise InputError(
+            "the interpreter is too old",
+            where=str(python),
+            expected=f"CPython {_LOWEST[0]}.{_LOWEST[1]} or later",
+            found=found.version,
+        )
+    return found
 
 
 def _interpreter(answer: dict[str, Any]) -> Interpreter:
@@ -86,6 +105,7 @@ def _interpreter(answer: dict[str, Any]) -> Interpreter:
         version=answer["version"],
         soabi=answer["soabi"],
         build=answer["build"],
+        libc=answer["libc"],
         executable=Path(answer["executable"]),
         prefix=Path(answer["prefix"]),
         base_prefix=Path(answer["base_prefix"]),
@@ -99,7 +119,8 @@ def _interpreter(answer: dict[str, Any]) -> Interpreter:
 
 def _last_line(text: bytes) -> str:
     lines = text.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else ""
+    # An image's interpreter must not steer the terminal that shows its last words.
+    return "".join(one for one in lines[-1] if one.isprintable()) if lines else ""
 
 
 def describe(interpreter: Interpreter, *, owned: bool) -> Python:

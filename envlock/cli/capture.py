@@ -1,8 +1,10 @@
 """``envlock capture``: a live environment → a lockfile."""
 
+import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,18 @@ import click
 from rich.markup import escape
 
 from envlock import capture
+from envlock.capture import specification
+from envlock.capture.specification import Installed, Specification
 from envlock.cli import options, terminal
 from envlock.core.progress import Progress
-from envlock.host import http
 from envlock.host.store import Store, default_root
 from envlock.image import base as host_base
 from envlock.image import base_copies
 from envlock.lock import codec, file, identity
+from envlock.lock.environment import Environment
 from envlock.lock.model import Gap, Lock
-from envlock.runtime.errors import UsageError
-from envlock.wheels import configuration, locate, sidecar
+from envlock.runtime.errors import InputError, UsageError
+from envlock.wheels import configuration, credentials, locate, sidecar
 
 _NAMED = 4
 
@@ -34,10 +38,42 @@ class Request:
     offline: bool
     ca_bundle: str | None
     output: Path
+    source: str | None = None
+    """The image or container whose environment is captured; None: this machine's."""
+    verify: bool = False
+    """Hash every installed file, whatever is remembered."""
+    job: tuple[str, ...] = ()
+    """A command to run once, whose libraries are seen as it opens them."""
+    specification: Specification | None = None
+    """What to install and capture instead of the environment that ``python`` names."""
 
 
 @click.command(short_help="Read a live environment into a lockfile.")
 @options.target_python
+@click.option(
+    "--from",
+    "source",
+    metavar="IMAGE",
+    help="Capture the environment in an image instead: docker:IMAGE, docker-container:NAME, "
+    "docker-archive:FILE, oci:DIR, oci-archive:FILE. --python is then a path in it.",
+)
+@click.option(
+    "-r",
+    "--requirements",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Lock what should be installed instead: resolve this file with pip-tools for the environment's "
+    "interpreter, install it into a scratch environment and capture that. May be given more than once.",
+)
+@click.option(
+    "-c",
+    "--constraint",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="With --requirements: versions that they must keep to. May be given more than once.",
+)
 @click.option(
     "--project",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -56,20 +92,27 @@ class Request:
     help="Where the lock goes; pip and uv demand a name like pylock.NAME.toml.",
 )
 @click.option("--strict", is_flag=True, help="Exit 1 when something could not be captured.")
+@options.verify
 @options.network
 @options.as_json
 @options.quiet
+@click.argument("job", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND…]")
 def command(
     *,
     python: Path | None,
+    source: str | None,
+    requirements: tuple[Path, ...],
+    constraint: tuple[Path, ...],
     project: Path,
     base: str,
     output: Path,
     strict: bool,
+    verify: bool,
     offline: bool,
     ca_bundle: str | None,
     as_json: bool,
     quiet: bool,
+    job: tuple[str, ...],
 ) -> int:
     """Read the active environment, down to the exact wheel of each package, into one lockfile.
 
@@ -79,18 +122,52 @@ def command(
     \b
     envlock capture
     envlock capture --python ~/venvs/exp/bin/python -o pylock.exp.toml
+    envlock capture --from docker:team/train:7 -o pylock.train.toml
+    envlock capture --requirements requirements.in
+    envlock capture -- python train.py --epochs 1
+
+    With a COMMAND, it is run once, and every library that its processes load is captured as well, those
+    that are opened by name while running included.
     """
+    if job and source is not None:
+        raise UsageError("a job is run on this machine only", where=source, hint="leave out --from")
     if base != "host":
         raise UsageError("unknown base", where=base, expected="host", hint="leave --base out")
     file.check_name(output)
-    request = Request(python=python, project=project, offline=offline, ca_bundle=ca_bundle, output=output)
+    request = Request(
+        python=python,
+        project=project,
+        offline=offline,
+        ca_bundle=ca_bundle,
+        output=output,
+        source=source,
+        verify=verify,
+        job=job,
+        specification=_specification(requirements, constraint, elsewhere=bool(source or job)),
+    )
     lock = _capture(request, terminal.progress(quiet=quiet))
-    if as_json:
+    if as_json and job:
+        # Standard output is the job's.
+        click.echo(json.dumps(_summary(lock, output), sort_keys=True), err=True)
+    elif as_json:
         terminal.print_json(_summary(lock, output))
     elif not quiet:
         for line in _lines(lock, output):
             terminal.err.print(line)
     return 1 if strict and not is_complete(lock) else 0
+
+
+def _specification(
+    requirements: tuple[Path, ...], constraints: tuple[Path, ...], *, elsewhere: bool
+) -> Specification | None:
+    if requirements and elsewhere:
+        raise UsageError(
+            "requirements make an environment of their own",
+            expected="--requirements, --from or a command, one of them",
+        )
+    if constraints and not requirements:
+        raise UsageError("--constraint means nothing alone", expected="--requirements FILE")
+    return Specification(requirements=requirements, constraints=constraints) if requirements else None
 
 
 def is_complete(lock: Lock) -> bool:
@@ -99,23 +176,66 @@ def is_complete(lock: Lock) -> bool:
 
 
 def _capture(request: Request, progress: Progress) -> Lock:
-    """Make the lock, part by part, and write it with what belongs beside it."""
-    store = Store(default_root(os.environ))
-    python = request.python or capture.active_python(os.environ)
-    environment = capture.read(python, project=request.project, environ=os.environ, progress=progress)
-    with http.session(os.environ, request.ca_bundle) as session:
+    """Read the environment, and make its lock while the files that it names are there."""
+    store = Store(default_root(os.environ), anew=request.verify)
+    if request.source is None:
+        with _installed(request, progress) as target:
+            environment = capture.read(
+                target.python,
+                project=request.project,
+                environ=os.environ,
+                progress=progress,
+                command=request.job,
+                store=store,
+            )
+            return _lock(environment, request, store, progress, target.environ)
+    # Docker's SDK takes a tenth of a second to import, and a live capture needs none of it.
+    from envlock.engines import inspection, unpacked  # noqa: PLC0415
+
+    with unpacked.unpacked(request.source, store, progress) as image:
+        found = inspection.read(image.root, image.configuration, request.python, progress)
+        environment = capture.with_machine(found, project=request.project, environ=os.environ)
+        return _lock(environment, request, store, progress)
+
+
+@contextmanager
+def _installed(request: Request, progress: Progress) -> Iterator[Installed]:
+    """Yield the environment that the user means, made first where there is only a specification of it."""
+    python = request.python or capture.active_python(os.environ, command=request.job)
+    if request.specification is None:
+        yield Installed(python=python, environ=os.environ)
+        return
+    pip = {**os.environ, **configuration.pip_variables(os.environ, _prefix(request))}
+    pip |= {"PIP_NO_INDEX": "1"} if request.offline else {}
+    pip |= {"PIP_CERT": request.ca_bundle} if request.ca_bundle else {}
+    with specification.installed(request.specification, python, environ=pip, progress=progress) as made:
+        yield made
+
+
+def _lock(
+    environment: Environment,
+    request: Request,
+    store: Store,
+    progress: Progress,
+    environ: Mapping[str, str] = os.environ,
+) -> Lock:
+    """Make the lock, part by part, and write it with what belongs beside it.
+
+    ``environ`` tells where its wheels came from.
+    """
+    places = configuration.read(environ, prefix=_prefix(request), project=request.project)
+    with credentials.session(os.environ, places, request.ca_bundle) as session:
         located = locate.locate(
             environment.distributions,
             store=store,
-            indexes=configuration.indexes(os.environ),
+            indexes=places.indexes,
             session=session,
             offline=request.offline,
             progress=progress,
         )
     if environment.host_files is None:
-        raise UsageError(
-            "this host's files can't be packed", found="; ".join(map(_sentence, environment.gaps))
-        )
+        reasons = [gap.reason for gap in environment.gaps if gap.subject == "base"]
+        raise InputError("no base can be packed", where=request.source, found="; ".join(reasons))
     packed = host_base.pack_host(
         environment.host_files, python=environment.python, store=store, progress=progress
     )
@@ -132,13 +252,24 @@ def _capture(request: Request, progress: Progress) -> Lock:
         base=packed.base,
         project=environment.project,
         environment=environment.variables,
-        gaps=tuple(sorted({*environment.gaps, *located.gaps, *packed.gaps})),
+        gaps=tuple(sorted({*environment.gaps, *located.gaps, *packed.gaps, *_stated(request)})),
     )
     sidecar.ignore(request.output.parent)
     sidecar.keep(lock.packages, store, request.output.parent)
     base_copies.keep(lock.base, store, request.output.parent)
     file.write(request.output, lock)
     return lock
+
+
+def _stated(request: Request) -> tuple[Gap, ...]:
+    return () if request.specification is None else (request.specification.gap,)
+
+
+def _prefix(request: Request) -> Path | None:
+    """Return the environment whose pip.conf counts, where it is not the active one."""
+    if request.python is None or request.source is not None:
+        return None
+    return request.python if request.python.is_dir() else request.python.absolute().parent.parent
 
 
 def _summary(lock: Lock, output: Path) -> dict[str, Any]:
@@ -176,7 +307,3 @@ def _gaps_by_reason(lock: Lock) -> Iterator[tuple[str, str]]:
     for reason, subjects in by_reason.items():
         named, hidden = subjects[:_NAMED], len(subjects) - _NAMED
         yield ", ".join(named) + (f" and {hidden} more" if hidden > 0 else ""), reason
-
-
-def _sentence(gap: Gap) -> str:
-    return f"{gap.subject}: {gap.reason}"

@@ -1,58 +1,147 @@
 """``envlock check``: does the environment still match its lockfile?"""
 
 import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
-from rich.table import Table
+from rich.text import Text
 
 from envlock import capture
 from envlock.cli import options, terminal
+from envlock.cli.changes import Row, print_groups
+from envlock.core.printable import printable
+from envlock.host.store import Store, default_root
 from envlock.lock import file
-from envlock.lock.drift import Drift, drift
+from envlock.lock.drift import GRADES, PARTS, Drift, Grade, drift, unchecked
+from envlock.lock.environment import Environment
+from envlock.lock.model import Gap
+from envlock.wheels.own import without_envlock
 
-_COLOURS = {"environment": "red", "host": "yellow", "note": "dim"}
+_TITLES: dict[Grade, str] = {"breaks": "breaks", "results": "may change results", "none": "no effect"}
+_COLOURS: dict[Grade, str] = {"breaks": "red", "results": "yellow", "none": "dim"}
+# The choices of --fail-on, and how many of the grades each takes.
+_FAILING = {"breaks": 1, "results": 2, "any": 3, "never": 0}
+_FILES = 5
 
 
 @click.command(short_help="Does the environment still match its lockfile?")
 @click.argument("lock", type=click.Path(dir_okay=False, path_type=Path), default=options.DEFAULT_LOCK)
 @options.target_python
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Compare the job's code in this directory too (default: it may change).",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(tuple(_FAILING)),
+    default="results",
+    show_default=True,
+    help="The least drift that fails the check.",
+)
+@click.option(
+    "--ignore",
+    "ignored",
+    type=click.Choice(PARTS),
+    multiple=True,
+    help="Leave a part of the lock out, cpu and gpu on another machine, say. May be given more than once.",
+)
 @options.as_json
 @options.quiet
-def command(*, lock: Path, python: Path | None, as_json: bool, quiet: bool) -> int:
-    """List what has changed in the environment since LOCK was captured.
+def command(
+    *,
+    lock: Path,
+    python: Path | None,
+    project: Path | None,
+    fail_on: str,
+    ignored: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """List what has changed in the environment since LOCK was captured, the gravest first.
 
-    Exit 0: nothing that the environment-id covers has drifted; 1: something has. Drift of the host
-    (another CPU or driver) may change the numerics; it is listed, and does not fail the check.
+    \b
+    breaks              what the lock's jobs need is not there
+    may change results  they run, with other bytes or on another machine
+    no effect           told because the lock has it
+
+    Exit 0: nothing has drifted that --fail-on names; 1: something has.
 
     \b
     envlock check
     envlock check pylock.exp.toml --python ~/venvs/exp/bin/python --json
+    envlock check --ignore cpu --ignore gpu      the software only, as on a CI machine
     """
     locked = file.read(lock)
-    progress = terminal.progress(quiet=quiet)
-    now = capture.read(
-        python or capture.active_python(os.environ), project=None, environ=os.environ, progress=progress
-    )
-    found = drift(locked, now)
-    drifted = any(one.grade == "environment" for one in found)
+    now = _environment(python, project, quiet=quiet)
+    found = tuple(one for one in drift(locked, now) if one.part not in ignored)
+    drifted = fails(found, fail_on)
+    unseen = unchecked(locked, now)
     if as_json:
-        terminal.print_json({"drifted": drifted, "differences": [_member(one) for one in found]})
+        terminal.print_json(_members(found, unseen, drifted=drifted))
     else:
-        _print(found, drifted=drifted)
+        _print(found, unseen, drifted=drifted)
     return 1 if drifted else 0
 
 
-def _member(one: Drift) -> dict[str, object]:
-    return {"grade": one.grade, "subject": one.subject, "locked": one.locked, "found": one.found}
+def fails(found: Iterable[Drift], fail_on: str) -> bool:
+    """Say whether any of ``found`` is as grave as ``--fail-on`` asks."""
+    return any(one.grade in GRADES[: _FAILING[fail_on]] for one in found)
 
 
-def _print(found: tuple[Drift, ...], *, drifted: bool) -> None:
+def _environment(python: Path | None, project: Path | None, *, quiet: bool) -> Environment:
+    environ = without_hook(os.environ, sys.prefix)
+    found = capture.read(
+        python or capture.active_python(environ),
+        project=project,
+        environ=environ,
+        progress=terminal.progress(quiet=quiet),
+        store=Store(default_root(os.environ)),
+    )
+    return replace(found, distributions=without_envlock(found.distributions)[0])
+
+
+def without_hook(environ: Mapping[str, str], own_prefix: str) -> dict[str, str]:
+    """Return the variables without the environment that pre-commit runs a hook in.
+
+    It makes one for the hook and activates it, so that VIRTUAL_ENV names envlock's own installation; the
+    user's environment is then the next on PATH.
+    """
+    active = environ.get("VIRTUAL_ENV", "")
+    hook = environ.get("PRE_COMMIT") == "1" and os.path.realpath(active) == os.path.realpath(own_prefix)
+    return {name: value for name, value in environ.items() if not (hook and name == "VIRTUAL_ENV")}
+
+
+def _members(found: tuple[Drift, ...], unseen: tuple[Gap, ...], *, drifted: bool) -> dict[str, object]:
+    return {
+        "drifted": drifted,
+        "grade": found[0].grade if found else None,
+        "differences": [asdict(one) for one in found],
+        "unchecked": [{"subject": gap.subject, "reason": gap.reason} for gap in unseen],
+    }
+
+
+def _print(found: tuple[Drift, ...], unseen: tuple[Gap, ...], *, drifted: bool) -> None:
+    counts = Counter(one.grade for one in found)
+    told = ", ".join(f"{counts[grade]} {_TITLES[grade]}" for grade in GRADES if counts[grade])
     verdict = "[bold red]drifted[/]" if drifted else "[bold green]matches the lock[/]"
-    terminal.out.print(verdict)
-    if not found:
-        return
-    table = Table("grade", "what", "locked", "now", box=None, header_style="dim", pad_edge=False)
-    for one in found:
-        table.add_row(one.grade, one.subject, one.locked or "-", one.found or "-", style=_COLOURS[one.grade])
-    terminal.out.print(table)
+    terminal.out.print(f"{verdict}: {told}" if told else verdict)
+    groups = [(_TITLES[grade], [_row(one) for one in found if one.grade == grade]) for grade in GRADES]
+    print_groups(groups, ("locked", "now"))
+    for gap in unseen:
+        terminal.out.print(
+            Text(f"not checked  {printable(gap.subject)}: {printable(gap.reason)}", style="yellow")
+        )
+
+
+def _row(one: Drift) -> Row:
+    more = f" and {len(one.files) - _FILES} more" if len(one.files) > _FILES else ""
+    return Row(
+        cells=(f"{one.part}: {one.subject}", one.locked or "-", one.found or "-"),
+        note=", ".join(one.files[:_FILES]) + more,
+        colour=_COLOURS[one.grade],
+    )

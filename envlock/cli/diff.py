@@ -1,24 +1,27 @@
 """``envlock diff``: two lockfiles, side by side."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from envlock.cli import options, terminal
+from envlock.cli.changes import Row, print_groups
 from envlock.lock import file
 from envlock.lock.diff import Change, LockDiff, diff
 
-# The groups as a reader meets them: what decides results first.
-_GROUPS = {
+_PACKAGES = {
     "added": "added",
     "removed": "removed",
     "versions": "another version",
     "bytes": "same version, other bytes",
-    "system": "system packages",
-    "environment": "interpreter and host",
+    "recorded": "same bytes, recorded otherwise",
 }
+_COLOURS = {"added": "green", "removed": "red", "versions": "yellow", "bytes": "magenta"}
+# Of each package's libraries and gaps a few tell enough: --json has all.
+_MOST = {"libraries": 8, "gaps": 8}
+_DIGEST = 19
 
 
 @click.command(short_help="Compare two lockfiles.")
@@ -33,10 +36,21 @@ def command(*, a: Path, b: Path, as_json: bool) -> int:
     """
     found = diff(file.read(a), file.read(b))
     if as_json:
-        terminal.print_json(asdict(found))
+        terminal.print_json(_members(found))
     else:
         _print(found)
     return 0 if found.empty else 1
+
+
+def _members(found: LockDiff) -> dict[str, object]:
+    packages = {name: [asdict(one) for one in group] for name, group in found.packages}
+    return {
+        "same": found.empty,
+        "same-environment": found.same_environment,
+        "environment-id": {"before": str(found.before), "after": str(found.after)},
+        "packages": {**packages, "unchanged": found.unchanged},
+        "tables": {name: [asdict(one) for one in changes] for name, changes in found.tables},
+    }
 
 
 def _print(found: LockDiff) -> None:
@@ -44,13 +58,30 @@ def _print(found: LockDiff) -> None:
         terminal.out.print("[bold green]no difference[/]")
         return
     same = "the same environment-id" if found.same_environment else "another environment-id"
+    counts = [f"{len(group)} {_PACKAGES[name]}" for name, group in found.packages if group]
     terminal.out.print(f"[bold]{same}[/]")
-    table = Table("", "before", "after", box=None, header_style="dim", pad_edge=False)
-    for name, title in _GROUPS.items():
-        changes: tuple[Change, ...] = getattr(found, name)
-        if changes:
-            table.add_section()
-            table.add_row(f"[bold]{title}[/] ({len(changes)})")
-        for change in changes:
-            table.add_row(f"  {change.subject}", change.before or "-", change.after or "-")
-    terminal.out.print(table)
+    terminal.out.print(f"packages: {'; '.join([*counts, f'{found.unchanged} unchanged'])}")
+    if found.tables:
+        others = (f"{len(changes)} {name}" for name, changes in found.tables)
+        terminal.out.print(f"other tables: {', '.join(others)}")
+    groups = [(_PACKAGES[name], _rows(group, _COLOURS.get(name, ""))) for name, group in found.packages]
+    groups += [(name, _rows(changes, "")) for name, changes in found.tables]
+    print_groups(groups, ("before", "after"), most=_MOST)
+
+
+def _rows(changes: Sequence[Change], colour: str) -> list[Row]:
+    return [
+        Row(
+            cells=(one.subject, _short(one.before), _short(one.after)),
+            note=one.note,
+            colour=colour,
+        )
+        for one in changes
+    ]
+
+
+def _short(value: str | None) -> str:
+    """Return a value; of a digest the first twelve digits, which tell it from any other."""
+    if value is None:
+        return "-"
+    return value[:_DIGEST] if value.startswith("sha256:") else value

@@ -24,7 +24,9 @@ COMMANDS = {
     "capture": "Read a live environment into a lockfile.",
     "check": "Does the environment still match its lockfile?",
     "diff": "Compare two lockfiles.",
+    "export": "A lockfile for other tools, or as one file for other machines.",
     "build": "Turn a lockfile into an OCI image, without a daemon.",
+    "image-diff": "Which config, layers and files differ between two images, and why.",
     "run": "Run a job in the image, seeded and recorded.",
     "replay": "Run a recorded job again and compare.",
     "compare": "Are the results of runs the same, to the bit?",
@@ -47,7 +49,7 @@ class LazyGroup(click.Group):
         """Import and return the command, or None when there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"envlock.cli.{cmd_name}")
+        module = importlib.import_module(f"envlock.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

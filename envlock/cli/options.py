@@ -38,6 +38,15 @@ def network(function: Decorated) -> Decorated:
     )
 
 
+def verify(function: Decorated) -> Decorated:
+    """Add ``--verify``."""
+    return click.option(
+        "--verify",
+        is_flag=True,
+        help="Hash every installed file again, also those that have not changed since they were hashed.",
+    )(function)
+
+
 def target_python(function: Decorated) -> Decorated:
     """Add ``--python``."""
     return click.option(

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -18,14 +18,16 @@ from envlock.core.digest import Digest
 from envlock.runtime.errors import EnvlockError, InputError, UnreachableError
 
 CHUNK = 1 << 20
+_MOST = 1 << 30
 _REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 @contextmanager
-def atomic_write(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+def atomic_write(target: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Yield a binary file that becomes ``target`` when the block ends without an error.
 
-    Raises UnreachableError when the disk is full and InputError when the place can't be written.
+    Not ``durable``: a machine that fails may lose it, since nobody waits for the disk. Raises
+    UnreachableError when the disk is full and InputError when the place can't be written.
     """
     with _told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +37,8 @@ def atomic_write(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
                 yield stream
                 stream.flush()
                 os.fchmod(stream.fileno(), mode)
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             os.replace(name, target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -87,12 +90,29 @@ def file_digest(path: Path) -> Digest:
         return stream_digest(stream)
 
 
+def without_waiting(name: str, flags: int) -> int:
+    """Open as ``open`` does (its ``opener``), but a pipe that nobody writes to is empty, not waited for."""
+    return os.open(name, flags | os.O_NONBLOCK)
+
+
 def stream_digest(stream: IO[bytes]) -> Digest:
     """Return the SHA-256 of what is left in ``stream``."""
     state = hashlib.sha256()
     while piece := stream.read(CHUNK):
         state.update(piece)
     return Digest(state.hexdigest())
+
+
+def copy(source: IO[bytes], target: IO[bytes]) -> None:
+    """Copy the whole of one file to the start of another, by the kernel, which shares blocks where it can."""
+    ends, done = (source.fileno(), target.fileno()), 0
+    # Not all file systems know how, and old kernels stop early: the last line does what is left.
+    with suppress(OSError):
+        while count := os.copy_file_range(*ends, _MOST, offset_src=done, offset_dst=done):
+            done += count
+    source.seek(done)
+    target.seek(done)
+    shutil.copyfileobj(source, target, CHUNK)
 
 
 @contextmanager

@@ -3,24 +3,31 @@
 Rules kept here:
 
 * A name under ``blobs/sha256`` appears only by rename of a file whose digest was checked.
-* A hit is never trusted: :meth:`Store.find` hashes the bytes again, and a blob that does not match
-  is removed and counts as absent, so a truncated or altered entry is made anew, never used.
+* A hit is never trusted by its name: :meth:`Store.find` hashes the bytes, or knows that it hashed them
+  and that the file has not changed since (:mod:`envlock.host.memory`). A blob that does not match is
+  removed and counts as absent, so a truncated or altered entry is made anew, never used.
 * Facts about a blob (an inflated digest, a file list) are kept as small JSON values under
-  ``facts/<kind>``, whose key must contain every input that they depend on.
+  ``facts/<kind>``, whose key must contain every input that they depend on. One that is lost costs
+  time and nothing else, so none is worth waiting for the disk.
 """
 
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
 from envlock.core.digest import Digest
-from envlock.host.files import CHUNK, atomic_write, file_digest
-from envlock.runtime.errors import IntegrityError
+from envlock.host.files import CHUNK, atomic_write, copy, file_digest
+from envlock.host.memory import Memory
+from envlock.host.observation import Clock
+from envlock.runtime.errors import InputError, IntegrityError, UnreachableError
+
+_WHOLE = "whole"
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
@@ -57,6 +64,10 @@ class Store:
     """A store rooted at a directory, which is made on the first write."""
 
     root: Path
+    clock: Clock = field(default=time.time_ns, compare=False)
+    """Decides whether a file was left alone long enough for its status to be believed."""
+    anew: bool = field(default=False, compare=False)
+    """Believe nothing that is remembered of files: hash them, and remember that."""
 
     def path(self, digest: Digest) -> Path:
         """Return where the blob with this digest is kept, whether or not it is there."""
@@ -67,10 +78,19 @@ class Store:
         path = self.path(digest)
         if not path.is_file():
             return None
-        if file_digest(path) == digest:
+        if self.has(path, digest):
             return path
         path.unlink(missing_ok=True)
         return None
+
+    def has(self, file: Path, digest: Digest) -> bool:
+        """Tell whether ``file``, in the store or elsewhere, has the bytes with this digest.
+
+        They are hashed, unless that was done before and the file has not changed since.
+        """
+        path = str(file.absolute())
+        with self.memory(_WHOLE, path) as memory:
+            return memory.answer("sha256", [path], lambda: file_digest(file).hex) == digest.hex
 
     @contextmanager
     def writing(self, expected: Digest | None = None) -> Iterator[HashingWriter]:
@@ -98,7 +118,9 @@ class Store:
                 incoming.unlink(missing_ok=True)
 
     def add_file(self, source: Path, expected: Digest | None = None) -> Digest:
-        """Copy a file in and return its digest."""
+        """Copy a file in, unless the ``expected`` blob is here already, and return its digest."""
+        if expected is not None and self.find(expected) is not None:
+            return expected
         with source.open("rb") as stream, self.writing(expected) as writer:
             while piece := stream.read(CHUNK):
                 writer.write(piece)
@@ -109,14 +131,13 @@ class Store:
 
         A copy, no hard link: damage to the one must not reach the other.
         """
-        if target.is_file() and file_digest(target) == digest:
+        if target.is_file() and self.has(target, digest):
             return True
         source = self.find(digest)
         if source is None:
             return False
-        with source.open("rb") as stream, atomic_write(target) as copy:
-            while piece := stream.read(CHUNK):
-                copy.write(piece)
+        with source.open("rb") as stream, atomic_write(target) as made:
+            copy(stream, made)
         return True
 
     def fact(self, kind: str, key: str) -> dict[str, object] | None:
@@ -129,8 +150,21 @@ class Store:
 
     def remember(self, kind: str, key: str, value: Mapping[str, object]) -> None:
         """Keep a fact. ``key`` may be any text; its hash names the file."""
-        with atomic_write(self._fact_path(kind, key)) as stream:
+        with atomic_write(self._fact_path(kind, key), durable=False) as stream:
             stream.write(json.dumps(dict(value), sort_keys=True).encode())
+
+    @contextmanager
+    def memory(self, kind: str, key: str) -> Iterator[Memory]:
+        """Yield what is remembered of files under ``key``, and keep what the block adds to it.
+
+        A store that can't be written remembers nothing, which is no error.
+        """
+        known = None if self.anew else self.fact(kind, key)
+        memory = Memory(f"{kind} {key}", known or {}, self.clock)
+        yield memory
+        if memory.changed:
+            with suppress(InputError, UnreachableError, OSError):
+                self.remember(kind, key, memory.kept)
 
     def _fact_path(self, kind: str, key: str) -> Path:
         return self.root / "facts" / kind / f"{hashlib.sha256(key.encode()).hexdigest()}.json"

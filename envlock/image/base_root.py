@@ -7,6 +7,7 @@ bundle is built from the ca-certificates package's files alone.
 from collections.abc import Iterable
 from pathlib import Path
 
+from envlock.host.rooted import located
 from envlock.lock.environment import HostFiles
 
 USER_ID = 65532
@@ -49,6 +50,14 @@ _ACCOUNTS = {
     "/etc/resolv.conf": "",
 }
 
+# Where each package manager keeps its list, and what ends an entry. An rpm database is no text: the manifest
+# is what images without rpm have in its place (Azure Linux), and scanners read it.
+_DATABASES = {
+    "dpkg": ("/var/lib/dpkg/status", "\n\n"),
+    "rpm": ("/var/lib/rpmmanifest/container-manifest-2", "\n"),
+    "apk": ("/lib/apk/db/installed", "\n\n"),
+}
+
 # OpenSSL's built-in places (OPENSSLDIR of Debian and Ubuntu).
 _LINKS = {"/usr/lib/ssl/cert.pem": BUNDLE, "/usr/lib/ssl/certs": "/etc/ssl/certs"}
 
@@ -56,12 +65,24 @@ _LINKS = {"/usr/lib/ssl/cert.pem": BUNDLE, "/usr/lib/ssl/certs": "/etc/ssl/certs
 def files(host: HostFiles) -> dict[str, bytes]:
     """Return path → bytes of the files that are made; their mode is 0644."""
     made = {path: text.encode() for path, text in _ACCOUNTS.items()}
-    stanzas = sorted(package.status for package in host.packages)
-    made["/var/lib/dpkg/status"] = "".join(f"{stanza}\n\n" for stanza in stanzas).encode(
-        "utf-8", "surrogateescape"
-    )
-    bundle = ca_bundle(file.path for package in host.packages for file in package.files)
+    made |= _databases(host)
+    bundle = ca_bundle((file.path for package in host.packages for file in package.files), host.root)
     return {**made, BUNDLE: bundle} if bundle else made
+
+
+def _databases(host: HostFiles) -> dict[str, bytes]:
+    """Return what tells a scanner of the image which packages it has, by its package manager."""
+    # Without packages, dpkg's: an empty list is the truth.
+    managers = {package.package.manager for package in host.packages} or {"dpkg"}
+    made = {}
+    for manager in managers:
+        path, end = _DATABASES[manager]
+        if "/lib" in host.loose and path.startswith("/lib/"):
+            # A link, on a merged /usr.
+            path = f"/usr{path}"
+        texts = sorted(one.status for one in host.packages if one.package.manager == manager)
+        made[path] = "".join(f"{text}{end}" for text in texts).encode("utf-8", "surrogateescape")
+    return made
 
 
 def links(host: HostFiles) -> dict[str, str]:
@@ -70,7 +91,7 @@ def links(host: HostFiles) -> dict[str, str]:
     return {**(_LINKS if "ca-certificates" in names else {}), **dict(host.links)}
 
 
-def ca_bundle(paths: Iterable[str]) -> bytes:
+def ca_bundle(paths: Iterable[str], root: Path = Path("/")) -> bytes:
     """Return the package's certificates, one after the other in path order, each ending in a newline."""
     chosen = sorted(path for path in paths if path.startswith(_CERTIFICATES) and path.endswith(".crt"))
-    return b"".join(Path(path).read_bytes().rstrip(b"\n") + b"\n" for path in chosen)
+    return b"".join(located(root, path).read_bytes().rstrip(b"\n") + b"\n" for path in chosen)

@@ -8,9 +8,9 @@ Rules kept here (docs/lockfile.md):
 * A newer major version is refused; unknown fields below ``[tool.envlock]`` of this one are kept.
 * The environment-id is checked against the packages and the base when the lock is read, and each
   package's entry against its ``entry-digest``, so that the error names the package that was altered.
+* The last table is an empty ``[tool.envlock.end]``: TOML that is cut after any table is TOML still.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -19,21 +19,19 @@ import tomli_w
 from packaging.pylock import Pylock, PylockValidationError
 
 from envlock.core.digest import Digest
+from envlock.core.printable import printable
 from envlock.lock.identity import entry_digest, environment_id
 from envlock.lock.model import LOCK_VERSION, Lock, Package, Wheel
-from envlock.lock.tables import from_table, read_array, read_table, to_table, under, wrong
+from envlock.lock.tables import from_table, read_array, read_table, shown, to_table, under, wrong
+from envlock.lock.text import parse
 from envlock.runtime.errors import InputError, IntegrityError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _IN_PACKAGE = ("name", "version", "requires_python", "wheel")
 _IN_LOCK = ("requires_python", "packages")
 # What would make a package conditional or give it another artifact than its one wheel.
 _REFUSED = ("marker", "vcs", "directory", "archive", "sdist")
 _REFUSED_IN_LOCK = ("environments", "extras", "dependency-groups", "default-groups")
+_END = "end"
 _EDITED = "a lock is not edited by hand: capture again, or restore the file"
 
 
@@ -45,6 +43,7 @@ def dumps(lock: Lock) -> bytes:
         system_packages=tuple(
             sorted(lock.system_packages, key=lambda one: (one.name, one.architecture, one.version))
         ),
+        conda=tuple(sorted(lock.conda, key=lambda one: (one.name, one.version, one.build, one.channel))),
         cuda=tuple(sorted(lock.cuda, key=lambda one: (one.name, one.version, one.origin))),
         gaps=tuple(sorted(lock.gaps)),
     )
@@ -54,7 +53,7 @@ def dumps(lock: Lock) -> bytes:
         "requires-python": lock.requires_python or f"=={lock.python.minor}.*",
         "created-by": "envlock",
         "packages": [_package_table(one) for one in packages],
-        "tool": {"envlock": {**tool, **to_table(ordered, without=_IN_LOCK)}},
+        "tool": {"envlock": {**tool, **to_table(ordered, without=_IN_LOCK), _END: {}}},
     }
     return tomli_w.dumps(document).encode()
 
@@ -65,7 +64,7 @@ def loads(data: bytes, where: str) -> Lock:
     Raises InputError, with the path to the fault, for what is no lock of this version, and
     IntegrityError for a lock that was altered after it was written.
     """
-    document = _parse(data, where)
+    document = parse(data, where)
     root = f"{where}:"
     tool = _tool(document, root)
     _validate(document, root)
@@ -79,7 +78,7 @@ def loads(data: bytes, where: str) -> Lock:
         tool,
         f"{root} tool.envlock",
         given={"packages": tuple(packages), "requires_python": document.get("requires-python")},
-        reserved=("version", "environment-id"),
+        reserved=("version", "environment-id", _END),
     )
     _check_identity(lock, tool, root)
     return lock
@@ -96,13 +95,6 @@ def _package_table(package: Package) -> dict[str, object]:
     own = to_table(package, without=_IN_PACKAGE)
     own["entry-digest"] = str(entry_digest(package))
     return {**table, "wheels": [entry], "tool": {"envlock": own}}
-
-
-def _parse(data: bytes, where: str) -> Mapping[str, object]:
-    try:
-        return tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise InputError("not a TOML file", where=where, found=str(error)) from error
 
 
 def _tool(document: Mapping[str, object], root: str) -> Mapping[str, object]:
@@ -124,8 +116,16 @@ def _tool(document: Mapping[str, object], root: str) -> Mapping[str, object]:
             "the lockfile is of a newer version",
             where=f"{root} tool.envlock.version",
             expected=f"{LOCK_VERSION} or older",
-            found=str(version),
+            found=shown(version),
             hint="upgrade envlock",
+        )
+    if _END not in own:
+        raise InputError(
+            "the lockfile is cut short",
+            where=root.rstrip(":"),
+            expected=f"[tool.envlock.{_END}] as its last table",
+            found="none",
+            hint="restore the file, or capture again",
         )
     return own
 
@@ -136,7 +136,8 @@ def _validate(document: Mapping[str, object], root: str) -> None:
         Pylock.from_dict(document).validate()
     except PylockValidationError as error:
         place = under(root, error.context) if error.context else root.rstrip(":")
-        raise InputError("not a valid PEP 751 lockfile", where=place, found=error.message) from error
+        found = printable(error.message)
+        raise InputError("not a valid PEP 751 lockfile", where=place, found=found) from error
     for key in _REFUSED_IN_LOCK:
         if key in document:
             raise wrong(f"{root} {key}", "no such key in the lock of one environment", document[key])
@@ -153,6 +154,9 @@ def _package(value: object, where: str) -> Package:
     version = table.get("version")
     if version is None:
         raise wrong(f"{where}.version", "the exact version", None)
+    if str(version).strip() != version:
+        # PEP 440 allows white space around it; nothing that compares or prints it does.
+        raise wrong(f"{where}.version", "a version without white space around it", version)
     own = read_table(table.get("tool", {}), f"{where}.tool").get("envlock", {})
     package = from_table(
         Package,
@@ -177,12 +181,15 @@ def _wheel(table: Mapping[str, object], where: str) -> Wheel:
     wheel = from_table(
         Wheel, flat, where, given={"sha256": _sha256(hashes.get("sha256"), f"{where}.hashes.sha256")}
     )
-    if "/" in wheel.name or "\\" in wheel.name:
+    if "/" in wheel.name or "\\" in wheel.name or not wheel.name.isprintable():
         raise wrong(f"{where}.name", "a file name without a directory", wheel.name)
     if (wheel.url is None) == (wheel.path is None):
         raise wrong(where, "either url or path", "both" if wheel.url else "neither")
     if wheel.path is not None:
         _check_path(wheel.path, f"{where}.path")
+        if wheel.path.rpartition("/")[2] != wheel.name:
+            # pip and uv take the file's name from its path.
+            raise wrong(f"{where}.path", f"a path that ends in {printable(wheel.name)}", wheel.path)
     if wheel.url is not None:
         _check_url(wheel.url, f"{where}.url")
     return wheel
@@ -197,24 +204,34 @@ def _sha256(value: object, where: str) -> Digest:
 
 def _check_path(path: str, where: str) -> None:
     parts = path.split("/")
-    if path.startswith("/") or "\\" in path or "\0" in path or not all(parts) or ".." in parts:
+    if path.startswith("/") or "\\" in path or not path.isprintable() or not all(parts) or ".." in parts:
         raise wrong(where, "a path below the lockfile's directory", path)
 
 
 def _check_url(url: str, where: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise wrong(where, "an http or https URL", url)
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise wrong(where, "an http or https URL", "a URL that can't be read") from None
+    if not usable or not url.isprintable() or " " in url:
+        # The URL itself may carry a credential.
+        raise wrong(where, "an http or https URL", f"a URL of {parts.scheme or 'no scheme'}")
     if "@" in parts.netloc:
         raise wrong(where, "a URL without credentials", "a URL with credentials")
 
 
 def _refuse_duplicates(packages: list[Package], root: str) -> None:
-    seen: set[str] = set()
+    names: set[str] = set()
+    paths: set[str] = set()
     for i, package in enumerate(packages):
-        if package.name in seen:
+        path = package.wheel.path
+        if package.name in names:
             raise wrong(f"{root} packages[{i}].name", "each package once", package.name)
-        seen.add(package.name)
+        if path in paths:
+            raise wrong(f"{root} packages[{i}].wheels[0].path", "a file of its own", path)
+        names.add(package.name)
+        paths |= {path} if path is not None else set()
 
 
 def _check_entry(package: Package, own: Mapping[str, object], where: str) -> None:
@@ -224,7 +241,7 @@ def _check_entry(package: Package, own: Mapping[str, object], where: str) -> Non
         raise IntegrityError(
             f"the lock's entry of {package.name} {package.version} was altered",
             where=where,
-            expected=str(stated),
+            expected=shown(stated).strip("'"),
             found=found,
             hint=_EDITED,
         )
@@ -239,7 +256,7 @@ def _check_identity(lock: Lock, tool: Mapping[str, object], root: str) -> None:
         raise IntegrityError(
             "the lock's contents do not match its environment-id",
             where=f"{root} tool.envlock.environment-id",
-            expected=str(stated),
+            expected=shown(stated).strip("'"),
             found=found,
             hint=_EDITED,
         )

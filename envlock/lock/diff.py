@@ -1,10 +1,19 @@
-"""What differs between two locks. Pure."""
+"""What differs between two locks. Pure.
 
-from collections.abc import Iterator
+Packages come in groups, each sorted by name: added, removed, of another version, of the same version with
+other bytes, and with the same bytes recorded otherwise. Then every other table of the lockfile.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from envlock.core.digest import Digest
+from envlock.lock.facts import TABLES, Facts, Listed, Value, tables
 from envlock.lock.identity import environment_id
-from envlock.lock.model import Gpu, Lock, Package
+from envlock.lock.model import Lock, Package
+from envlock.lock.tables import to_table
+
+_IDENTITY = ("name", "version", "wheel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,39 +23,54 @@ class Change:
     subject: str
     before: str | None
     after: str | None
+    note: str = ""
+    """Why bytes differ, where the locks tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockDiff:
-    """All differences, each tuple sorted by subject.
+    """All differences, each tuple sorted by subject. ``tables`` holds only those that differ."""
 
-    ``versions`` are packages of another version, ``bytes`` packages of the same version whose wheel
-    has other bytes. ``environment`` is everything that is no Python package.
-    """
-
-    same_environment: bool
-    """Both have one environment-id."""
+    before: Digest
+    """The environment-id."""
+    after: Digest
+    unchanged: int
+    """Packages that are the same in all."""
     added: tuple[Change, ...] = ()
     removed: tuple[Change, ...] = ()
     versions: tuple[Change, ...] = ()
     bytes: tuple[Change, ...] = ()
-    system: tuple[Change, ...] = ()
-    environment: tuple[Change, ...] = ()
+    recorded: tuple[Change, ...] = ()
+    tables: tuple[tuple[str, tuple[Change, ...]], ...] = ()
+
+    @property
+    def same_environment(self) -> bool:
+        """Whether both have one environment-id."""
+        return self.before == self.after
+
+    @property
+    def packages(self) -> tuple[tuple[str, tuple[Change, ...]], ...]:
+        """The groups of packages by name, as they are shown."""
+        names = ("added", "removed", "versions", "bytes", "recorded")
+        return tuple((name, getattr(self, name)) for name in names)
 
     @property
     def empty(self) -> bool:
         """Whether nothing at all differs."""
-        parts = (self.added, self.removed, self.versions, self.bytes, self.system, self.environment)
-        return self.same_environment and not any(parts)
+        return self.same_environment and not self.tables and not any(group for _, group in self.packages)
 
 
 def diff(a: Lock, b: Lock) -> LockDiff:
     """Return what changes from ``a`` to ``b``."""
     before = {one.name: one for one in a.packages}
     after = {one.name: one for one in b.packages}
-    both = sorted(before.keys() & after.keys())
+    both = [(before[name], after[name]) for name in sorted(before.keys() & after.keys())]
+    ours, theirs = tables(a), tables(b)
+    compared = ((name, _facts(ours[name], theirs[name])) for name in TABLES)
     return LockDiff(
-        same_environment=environment_id(a) == environment_id(b),
+        before=environment_id(a),
+        after=environment_id(b),
+        unchanged=sum(one == other for one, other in both),
         added=tuple(
             Change(subject=name, before=None, after=after[name].version)
             for name in sorted(after.keys() - before.keys())
@@ -55,65 +79,86 @@ def diff(a: Lock, b: Lock) -> LockDiff:
             Change(subject=name, before=before[name].version, after=None)
             for name in sorted(before.keys() - after.keys())
         ),
-        versions=_changes((name, before[name].version, after[name].version) for name in both),
-        bytes=_changes(_wheel_facts(before[name], after[name]) for name in both),
-        system=_mappings(_system_packages(a), _system_packages(b)),
-        environment=_mappings(_facts(a), _facts(b)),
+        versions=_changes(both, _version),
+        bytes=_changes(both, _bytes),
+        recorded=_changes(both, _recorded),
+        tables=tuple((name, changes) for name, changes in compared if changes),
     )
 
 
-def _changes(facts: Iterator[tuple[str, str | None, str | None]]) -> tuple[Change, ...]:
-    return tuple(Change(subject=s, before=a, after=b) for s, a, b in facts if a != b)
+def _changes(
+    both: list[tuple[Package, Package]], compare: Callable[[Package, Package], Change | None]
+) -> tuple[Change, ...]:
+    return tuple(change for a, b in both if (change := compare(a, b)) is not None)
 
 
-def _mappings(before: dict[str, str], after: dict[str, str]) -> tuple[Change, ...]:
+def _version(a: Package, b: Package) -> Change | None:
+    return None if a.version == b.version else Change(subject=a.name, before=a.version, after=b.version)
+
+
+def _bytes(a: Package, b: Package) -> Change | None:
+    if a.version != b.version or a.wheel.sha256 == b.wheel.sha256:
+        return None
+    before, after = str(a.wheel.sha256), str(b.wheel.sha256)
+    return Change(subject=f"{a.name} {a.version}", before=before, after=after, note=_why(a, b))
+
+
+def _why(a: Package, b: Package) -> str:
+    """Return the likeliest reason for other bytes: edited files, another origin, another wheel."""
+    edited = {
+        "edited": set(b.modified) - set(a.modified),
+        "no longer edited": set(a.modified) - set(b.modified),
+    }
+    told = [f"{words}: {_some(sorted(files))}" for words, files in edited.items() if files]
+    if a.source != b.source:
+        told.append(f"source {a.source}, then {b.source}")
+    if a.wheel.name != b.wheel.name:
+        told.append(f"{a.wheel.name}, then {b.wheel.name}")
+    return "; ".join(told)
+
+
+def _some(names: list[str], shown: int = 3) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def _recorded(a: Package, b: Package) -> Change | None:
+    """Tell what else is known of a package whose bytes are the same."""
+    if a == b or (a.version, a.wheel.sha256) != (b.version, b.wheel.sha256):
+        return None
+    changes = _facts(dict(_entry(a)), dict(_entry(b)))
+    before, after = (
+        ", ".join(f"{one.subject} {side}" for one in changes if (side := getattr(one, name)) is not None)
+        for name in ("before", "after")
+    )
+    return Change(subject=f"{a.name} {a.version}", before=before or None, after=after or None)
+
+
+def _entry(package: Package) -> Iterator[tuple[str, Value]]:
+    place = {"name": package.wheel.name, "url": package.wheel.url, "path": package.wheel.path}
+    yield from ((key, value) for key, value in place.items() if value is not None)
+    for key, value in to_table(package, without=_IDENTITY).items():
+        yield key, str(value)
+
+
+def _facts(before: Facts, after: Facts) -> tuple[Change, ...]:
     subjects = sorted(before.keys() | after.keys())
-    return _changes((subject, before.get(subject), after.get(subject)) for subject in subjects)
+    return tuple(
+        _change(subject, before.get(subject), after.get(subject))
+        for subject in subjects
+        if before.get(subject) != after.get(subject)
+    )
 
 
-def _wheel_facts(a: Package, b: Package) -> tuple[str, str | None, str | None]:
-    same_version = a.version == b.version
-    return a.name, *((str(a.wheel.sha256), str(b.wheel.sha256)) if same_version else (None, None))
+def _change(subject: str, before: Value | None, after: Value | None) -> Change:
+    if isinstance(before, frozenset) and isinstance(after, frozenset):
+        before, after = before - after, after - before
+    if isinstance(before, Listed) and isinstance(after, Listed) and before.version == after.version:
+        before, after = before.rest or None, after.rest or None
+    return Change(subject=subject, before=_text(before), after=_text(after))
 
 
-def _system_packages(lock: Lock) -> dict[str, str]:
-    return {f"{one.name}:{one.architecture}": one.version for one in lock.system_packages}
-
-
-def _facts(lock: Lock) -> dict[str, str]:
-    """Return the facts beside packages, each under the name that it has in the lockfile."""
-    python, cpu = lock.python, lock.cpu
-    facts = {
-        "python": f"{python.implementation} {python.version} ({python.abi})",
-        "python.build": python.build,
-        "os": f"{lock.os.id} {lock.os.version}",
-        "os.libc": lock.os.libc,
-        "os.kernel": lock.os.kernel,
-        "platform": lock.platform,
-        "cpu": f"{cpu.model}, {cpu.isa}, {cpu.cores} cores",
-        "cpu.blas": ", ".join(cpu.blas),
-        "base": " ".join([lock.base.kind, lock.base.reference or ""]).strip(),
-    }
-    facts |= {f"cpu.threads.{name}": value for name, value in cpu.threads}
-    facts |= {f"base.layers[{i}]": str(layer.diff_id) for i, layer in enumerate(lock.base.layers)}
-    facts |= {f"cuda.{one.name} ({one.origin})": one.version for one in lock.cuda}
-    facts |= {f"environment.{name}": value for name, value in lock.environment}
-    return facts | _gpu_facts(lock.gpu) | _project_facts(lock)
-
-
-def _gpu_facts(gpu: Gpu) -> dict[str, str]:
-    facts = {
-        f"gpu.devices[{i}]": f"{one.model}, {one.capability}, {one.memory} bytes, MIG {one.mig}"
-        for i, one in enumerate(gpu.devices)
-    }
-    stated = {"gpu.driver": gpu.driver, "gpu.cuda": gpu.cuda}
-    return facts | {name: value for name, value in stated.items() if value is not None}
-
-
-def _project_facts(lock: Lock) -> dict[str, str]:
-    if lock.project is None:
-        return {}
-    project = lock.project
-    stated = {"project.commit": project.commit, "project.tree": project.tree and str(project.tree)}
-    facts = {name: value for name, value in stated.items() if value}
-    return {**facts, "project.dirty": str(project.dirty).lower()}
+def _text(value: Value | None) -> str | None:
+    if isinstance(value, Listed):
+        return value.version or value.rest
+    return ", ".join(sorted(value)) or None if isinstance(value, frozenset) else value

@@ -15,6 +15,7 @@ from envlock.lock.model import (
     Gap,
     Gpu,
     OperatingSystem,
+    Pairs,
     Project,
     Python,
     SystemPackage,
@@ -41,6 +42,21 @@ class DirectUrl:
     commit: str | None = None
     subdirectory: str | None = None
     editable: bool = False
+    local: Path | None = None
+    """What a ``file:`` URL names on the captured machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedFile:
+    """A file that a distribution is made of although no RECORD lists it.
+
+    ``sha256`` is in RECORD's form where it is known.
+    """
+
+    name: str
+    """Its path in the wheel, relative to site-packages, POSIX form."""
+    path: Path
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,22 +88,38 @@ class InstalledDistribution:
     """``Requires-Dist`` lines of METADATA, sorted."""
     conda: CondaPackage | None = None
     """The conda package that put it there, where one did: it is trusted before ``direct_url``."""
+    root: Path = Path("/")
+    """Where the file system lies that ``site`` is a path of: of an image, its extracted files.
+
+    So its files are read through :func:`envlock.host.rooted.located`.
+    """
+    editable: bool = False
+    """Its code lay in a source directory, and ``carried`` names what is imported from there."""
+    carried: tuple[CarriedFile, ...] = ()
+    """Its files beside those of ``record``, sorted by name."""
+    replaced: tuple[str, ...] = ()
+    """Paths of ``record`` that only lead to the carried files (a ``.pth``, an import hook), sorted."""
+    origin: Pairs = ()
+    """Facts of where it came from beside ``direct_url``: ``commit``, ``dirty``, ``tree``, ``url`` …"""
+    obstacle: str | None = None
+    """Why no wheel can be made of it, where the capture knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedFile:
     """A file, directory or symlink that an OS package lists and that goes into the base.
 
-    ``md5`` is the package manager's checksum where it has one (dpkg's md5sums).
+    ``checksum`` is what the packer holds its bytes to, as ``algorithm:hex`` in hashlib's names: by the
+    package manager's own algorithm (dpkg: md5, rpm: sha256, apk: sha1). None where it keeps none.
     """
 
     path: str
-    md5: str | None
+    checksum: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedPackage:
-    """An OS package whose files go into the base, with its dpkg status stanza."""
+    """An OS package whose files go into the base, with its text in the package manager's database."""
 
     package: SystemPackage
     files: tuple[OwnedFile, ...]
@@ -122,6 +154,8 @@ class HostFiles:
     links: tuple[tuple[str, str], ...] = ()
     """(path, target) of symlinks made in the loader's default directories, for libraries that only
     ld.so.conf or LD_LIBRARY_PATH led to: the image has neither."""
+    root: Path = Path("/")
+    """Where the file system lies that all these paths are of, as in :class:`InstalledDistribution`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

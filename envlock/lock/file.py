@@ -11,6 +11,9 @@ from envlock.runtime.errors import InputError, UsageError
 # PEP 751, "File Name": what pip and uv recognise.
 _NAME = re.compile(r"pylock(\.[^.]+)?\.toml")
 
+# A lock of 300 packages has 0.3 MB. What is far larger is another file, and would be parsed for minutes.
+LARGEST = 16 * 2**20
+
 
 def check_name(path: Path) -> None:
     """Raise UsageError for a name that pip and uv would not take as a lockfile."""
@@ -30,15 +33,21 @@ def read(path: Path) -> Lock:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a lockfile's exact bytes. Raises InputError when it can't be read."""
+    """Return a lockfile's exact bytes. Raises InputError when it can't be read, or is far too large."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
     except FileNotFoundError as error:
         raise InputError(
             "no such lockfile", where=str(path), hint="`envlock capture` writes one from a live environment"
         ) from error
     except OSError as error:
         raise InputError("cannot read the lockfile", where=str(path), found=error.strerror) from error
+    if len(data) > LARGEST:
+        raise InputError(
+            "not a lockfile", where=str(path), expected=f"at most {LARGEST // 2**20} MiB", found="more"
+        )
+    return data
 
 
 def write(path: Path, lock: Lock) -> None:

@@ -49,9 +49,11 @@ class Package:
     """Facts of a direct reference: ``url``, ``vcs``, ``commit``, ``subdirectory`` …"""
     modified: tuple[str, ...] = ()
     """Installed files that differ from RECORD, relative to site-packages."""
+    missing: tuple[str, ...] = ()
+    """Those of ``modified`` that are not there any more."""
     editable: bool = False
     build: Pairs = ()
-    """Facts of how a package that no index has was built: ``generator``, ``compiler``, ``torch``, ``cuda``."""
+    """How a package that no index has was built: ``generator``, ``compiler``, ``torch``, ``cuda``."""
     extra: Extra = ()
 
 
@@ -128,7 +130,7 @@ class Cpu:
     flags: tuple[str, ...] = ()
     """Features that numeric libraries choose kernels by, sorted, by /proc/cpuinfo's names."""
     blas: tuple[str, ...] = ()
-    """Numeric libraries found in the environment, as ``openblas 0.3.30``."""
+    """Numeric libraries found in the environment, as ``openblas 0.3.30 pthreads Haswell``, ``gomp 1.0.0``."""
     threads: tuple[tuple[str, str], ...] = ()
     """Thread variables that were set at capture (OMP_NUM_THREADS …)."""
     extra: Extra = ()
@@ -142,6 +144,8 @@ class GpuDevice:
     capability: str
     memory: int
     mig: bool
+    profile: str = ""
+    """Of a MIG instance: ``1g.10gb``; then ``memory`` is the instance's."""
     extra: Extra = ()
 
 
@@ -153,13 +157,16 @@ class Gpu:
     cuda: str | None = None
     devices: tuple[GpuDevice, ...] = ()
     topology: Pairs = ()
-    """How two devices are joined: ``0-1`` → ``nvlink x18``, ``pci same board`` …, by NVML's index."""
+    """How two devices are joined, by position in ``devices``: ``0-1`` → ``nvlink x18``."""
     extra: Extra = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CudaLibrary:
-    """A CUDA library that would be loaded. ``origin``: wheel:NAME, conda:NAME, os:NAME or unowned."""
+    """A CUDA library that would be loaded.
+
+    ``origin``: ``wheel:NAME``, ``conda:NAME``, ``os:NAME``, ``toolkit:VERSION`` or ``unowned``.
+    """
 
     name: str
     version: str

@@ -6,7 +6,8 @@ Rules kept here, for every table below ``[tool.envlock]``:
 * A digest is ``sha256:<hex>``, except under the key ``sha256``, where it is the bare hex of PEP 751.
 * Pairs become a table of strings, other tuples an array, in the order of the value.
 * Keys that no field knows go into the value's ``extra`` and are written back after the known ones.
-* Whatever is wrong with a table is an InputError that names the path to the fault.
+* Whatever is wrong with a table is an InputError that names the path to the fault; nothing of the file
+  reaches its text but as printable characters.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,12 +16,14 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from envlock.core.digest import Digest
+from envlock.core.printable import printable
 from envlock.runtime.errors import InputError
 
 Value = TypeVar("Value")
 _Pair = tuple[str, str]
 # What canonical JSON carries exactly; no size in bytes comes near.
 _LARGEST = 2**53 - 1
+_LINE = 80
 
 
 def to_table(value: Any, without: Collection[str] = ()) -> dict[str, object]:
@@ -77,17 +80,27 @@ def read_array(value: object, where: str) -> list[object]:
 
 def under(where: str, key: str) -> str:
     """Return the path of ``key`` below ``where``; ``where`` ends in a colon at the file's root."""
+    key = printable(key if len(key) <= _LINE else f"{key[: _LINE - 3]}...")
     return f"{where} {key}" if where.endswith(":") else f"{where}.{key}"
 
 
 def wrong(where: str, expected: str, found: object) -> InputError:
     """Return the error for a value that is not what it must be."""
-    return InputError("not a usable lockfile", where=where, expected=expected, found=_shown(found))
+    return InputError("not a usable lockfile", where=where, expected=expected, found=shown(found))
 
 
-def _shown(value: object) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  # a line of a terminal
+def shown(value: object) -> str:
+    """Return a value of the file for a message: printable, and short enough for a line of a terminal."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, (Mapping, list)):
+        # Its text may be as deep as the file is long.
+        return "a table" if isinstance(value, Mapping) else "an array"
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        # Python refuses to write very large integers out.
+        return f"an integer of {value.bit_length()} bits"
+    text = printable(repr(value))
+    return text if len(text) <= _LINE else f"{text[: _LINE - 3]}..."
 
 
 def _key(name: str) -> str:

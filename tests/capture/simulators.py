@@ -1,6 +1,7 @@
-"""Simulators: tiny ELF files and a dpkg database in a directory."""
+"""Simulators: tiny ELF files, a dpkg database and a conda prefix in a directory."""
 
 import hashlib
+import json
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -98,3 +99,47 @@ class DpkgSimulator:
         old = status.read_text() if status.exists() else ""
         stanza = f"Package: {name}\nStatus: {state}\nArchitecture: amd64\nVersion: {version}\n\n"
         status.write_text(old + stanza)
+
+
+@dataclass(frozen=True)
+class CondaSimulator:
+    """Writes packages into a conda prefix, with records of the fields that conda 24 writes."""
+
+    prefix: Path
+
+    def install(self, name: str, contents: Mapping[str, bytes], /, **fields: object) -> Path:
+        """Add a package with its files and return its record. ``fields`` replace those of the record."""
+        for path, data in contents.items():
+            put_file(self.prefix / path, data)
+        version, build = fields.get("version", "1.0"), fields.get("build", "h5eee18b_0")
+        file = f"{name}-{version}-{build}"
+        record = {
+            "build": build,
+            "build_number": 0,
+            "channel": "https://conda.example/main/linux-64",
+            "constrains": [],
+            "depends": ["libgcc >=13"],
+            "extracted_package_dir": f"/home/ann/miniconda3/pkgs/{file}",
+            "files": list(contents),
+            "fn": f"{file}.conda",
+            "license": "BSD-3-Clause",
+            "link": {"source": f"/home/ann/miniconda3/pkgs/{file}", "type": 1},
+            "md5": hashlib.md5(name.encode(), usedforsecurity=False).hexdigest(),
+            "name": name,
+            "package_tarball_full_path": f"/home/ann/miniconda3/pkgs/{file}.conda",
+            "paths_data": {"paths": [_path_entry(path, data) for path, data in contents.items()]},
+            "requested_spec": "None",
+            "sha256": hashlib.sha256(name.encode()).hexdigest(),
+            "size": 7_000,
+            "subdir": "linux-64",
+            "timestamp": 1_700_000_000_000,
+            "url": f"https://conda.example/main/linux-64/{file}.conda",
+            "version": version,
+            **fields,
+        }
+        return put_file(self.prefix / f"conda-meta/{file}.json", json.dumps(record, indent=2).encode())
+
+
+def _path_entry(path: str, data: bytes) -> dict[str, object]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return {"_path": path, "path_type": "hardlink", "sha256": sha256, "size_in_bytes": len(data)}

@@ -17,9 +17,13 @@ def lib(*needed: str, rpath: str = "", runpath: str = "", machine: int = X86, bi
 
 
 def follow(
-    files: dict[str, Elf], *roots: str, provided: dict[str, str] | None = None, **search: tuple[str, ...]
+    files: dict[str, Elf],
+    *roots: str,
+    provided: dict[str, str] | None = None,
+    musl: str | None = None,
+    **search: tuple[str, ...],
 ) -> Closure:
-    places = Search(**{"default": ("/lib",), **search})
+    places = Search(musl=musl, **{"default": ("/lib",), **search})
     return resolve(roots, provided=provided or {}, look=files.get, search=places)
 
 
@@ -104,3 +108,26 @@ def test_name_with_a_slash_is_a_path() -> None:
 def test_lib_and_platform_tokens_are_expanded() -> None:
     files = {"/a.so": lib("libb.so", runpath="/x/$LIB/$PLATFORM"), "/x/lib64/x86_64/libb.so": lib()}
     assert follow(files, "/a.so").libraries == ("/x/lib64/x86_64/libb.so",)
+
+
+MUSL = "/lib/ld-musl-x86_64.so.1"
+
+
+def test_musl_hands_a_runpath_on_and_looks_in_library_path_first() -> None:
+    files = {
+        "/app/python": lib("liba.so", runpath="$ORIGIN/lib"),
+        "/app/lib/liba.so": lib("libb.so"),
+        "/app/lib/libb.so": lib(),
+        "/first/libb.so": lib(),
+    }
+    assert follow(files, "/app/python", musl=MUSL).libraries == ("/app/lib/liba.so", "/app/lib/libb.so")
+    found = follow(files, "/app/python", musl=MUSL, library_path=("/first",))
+    assert found.libraries == ("/app/lib/liba.so", "/first/libb.so")
+    # As glibc does it, the second is not found.
+    assert [one.name for one in follow(files, "/app/python").missing] == ["libb.so"]
+
+
+def test_the_parts_of_musl_are_its_loader() -> None:
+    files = {"/a.so": lib("libc.musl-x86_64.so.1", "libm.so.6", "libcurl.so.4"), MUSL: lib()}
+    found = follow(files, "/a.so", musl=MUSL)
+    assert (found.libraries, [one.name for one in found.missing]) == ((MUSL,), ["libcurl.so.4"])

@@ -60,10 +60,35 @@ def test_corrupt_metadata_is_a_gap(metadata: str | None) -> None:
     assert [gap.subject for gap in gaps] == ["demo-1.0.dist-info"]
 
 
-def test_missing_record_is_a_gap_and_the_distribution_is_kept() -> None:
-    found, (gap,) = distributions.read([raw(lines=None)])
-    assert found[0].record == ()
-    assert "RECORD" in gap.reason
+def test_a_distribution_without_record_is_kept() -> None:
+    found, gaps = distributions.read([raw(lines=None)])
+    assert (found[0].record, gaps) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["Name: ../../up\nVersion: 1\n", "Name: -x\nVersion: 1\n", f"Name: x\nVersion: {'1' * 999}\n"],
+)
+def test_names_and_versions_that_nothing_can_have_are_gaps(metadata: str) -> None:
+    found, (gap,) = distributions.read([raw(metadata=metadata)])
+    assert found == ()
+    assert gap.reason == "its METADATA has no valid name and version"
+
+
+def test_what_an_interrupted_uninstall_left_is_no_distribution() -> None:
+    found, (gap,) = distributions.read([raw("~emo-1.0.dist-info"), raw()])
+    assert [one.dist_info for one in found] == ["demo-1.0.dist-info"]
+    assert (gap.subject, gap.harmless) == ("~emo-1.0.dist-info", True)
+
+
+def test_a_directory_name_that_is_no_utf_8_can_be_written_down() -> None:
+    _, (gap,) = distributions.read([raw("d\udcff.dist-info", None)])
+    assert gap.subject == "d\\udcff.dist-info"
+
+
+def test_absurd_sizes_in_record_are_none() -> None:
+    found, _ = distributions.read([raw(lines=f"demo.py,,{'9' * 5000}\n")])
+    assert found[0].record[0].size is None
 
 
 def test_record_that_is_no_csv_counts_as_missing() -> None:
@@ -103,11 +128,11 @@ def test_distributions_are_sorted_by_name() -> None:
         ),
         (
             '{"url": "file:///home/ann/a.whl", "archive_info": {"hashes": {"sha256": "aa"}}}',
-            DirectUrl(kind="archive", url="file:a.whl", sha256="aa"),
+            DirectUrl(kind="archive", url="file:a.whl", sha256="aa", local=Path("/home/ann/a.whl")),
         ),
         (
             '{"url": "file:///srv/a.whl", "archive_info": {}}',
-            DirectUrl(kind="archive", url="file:///srv/a.whl"),
+            DirectUrl(kind="archive", url="file:///srv/a.whl", local=Path("/srv/a.whl")),
         ),
         (
             '{"url": "https://t@g.example/x", "vcs_info": {"vcs": "git", "commit_id": "c"}}',
@@ -115,8 +140,10 @@ def test_distributions_are_sorted_by_name() -> None:
         ),
         (
             '{"url": "file:///home/ann/work", "dir_info": {"editable": true}}',
-            DirectUrl(kind="directory", url="file:work", editable=True),
+            DirectUrl(kind="directory", url="file:work", editable=True, local=Path("/home/ann/work")),
         ),
+        ("[" * 100_000, None),
+        ('{"url": "http://[broken"}', None),
     ],
 )
 def test_direct_url_without_credentials_and_home(text: str | None, expected: DirectUrl | None) -> None:

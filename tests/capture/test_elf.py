@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,3 +68,8 @@ def test_file_is_read_and_an_absent_one_is_none(tmp_path: Path, make_elf: Callab
     assert found is not None
     assert found.soname == "libx.so"
     assert elf.read(tmp_path / "absent") is None
+
+
+def test_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.so")
+    assert elf.read(tmp_path / "pipe.so") is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from envlock import capture
-from envlock.capture import environment, objects, probe, python
+from envlock.capture import environment, probe, python
 from envlock.core.progress import Silent
 from envlock.runtime.errors import InputError, UsageError
 
@@ -40,17 +40,16 @@ def test_capture_of_a_virtual_environment_with_faulty_distributions(venv: Path, 
     put(site / "old-1.0.egg-info", b"Name: old\nVersion: 1.0\n")
     put(site / "older-1.0.egg-info/PKG-INFO", b"Name: older\nVersion: 1.0\n")
     before = sorted(venv.rglob("*"))
-    found = capture.read(
-        venv / "bin/python", project=None, environ={**os.environ, "PYTHONPATH": "/x"}, progress=Silent()
-    )
+    found = capture.read(venv / "bin/python", project=None, environ=os.environ, progress=Silent())
     assert sorted(venv.rglob("*")) == before
-    assert [one.name for one in found.distributions] == ["good", "old", "older", "twice"]
-    assert found.distributions[0].modified == ("good-1.0.dist-info/METADATA",)
-    assert found.distributions[0].site == site
+    # What no distribution lists (noisy.pth) is carried by one of envlock's own.
+    orphans, good, *others = found.distributions
+    assert [orphans.name, good.name] == ["envlock-orphans", "good"]
+    assert [one.name for one in others] == ["old", "older", "twice"]
+    assert good.modified == ("good-1.0.dist-info/METADATA",)
+    assert good.site == site
     subjects = [gap.subject for gap in found.gaps]
-    assert {"corrupt-1.0.dist-info", "empty-1.0.dist-info", "twice", "old", "older", "PYTHONPATH"} <= set(
-        subjects
-    )
+    assert {"corrupt-1.0.dist-info", "empty-1.0.dist-info", "twice", "old", "older"} <= set(subjects)
     assert subjects == sorted(subjects)
     assert (found.python.implementation, found.python.minor) == (
         "cpython",
@@ -64,21 +63,31 @@ def test_capture_with_a_project(venv: Path, tmp_path: Path) -> None:
     assert any(gap.subject == "project" for gap in found.gaps)
 
 
-def test_system_without_dpkg_has_no_host_files_and_says_why(venv: Path) -> None:
+def test_code_on_pythonpath_that_no_package_holds_is_a_gap(venv: Path, tmp_path: Path, put: Put) -> None:
     one = python.ask(venv / "bin/python", os.environ)
-    own = objects.collect(())
-    found, (gap,) = environment._host(one, own, None, os.environ, "x86_64", Silent())
-    assert found is None
-    assert "dpkg" in gap.reason
+    names = [put(tmp_path / f"loose/{name}.py", b"").stem for name in "abcdef"]
+    (gap,) = environment._unseen(one, {"PYTHONPATH": f"{tmp_path}/loose:{tmp_path}/none"})
+    assert gap.subject == "PYTHONPATH"
+    assert f"{names[0]}.py" in gap.reason
+    assert gap.reason.endswith(" and 2 more")
+    assert str(tmp_path) not in gap.reason
+    assert environment._unseen(one, {"PYTHONPATH": f"{tmp_path}/none"}) == ()
 
 
-def test_user_site_of_a_shared_interpreter_is_a_gap(venv: Path, tmp_path: Path, put: Put) -> None:
+def test_only_an_environment_has_libraries_of_its_own(venv: Path) -> None:
     one = python.ask(venv / "bin/python", os.environ)
-    put(tmp_path / "user/x-1.dist-info/METADATA", b"")
-    shared = replace(one, prefix=one.base_prefix, user_site=tmp_path / "user")
-    assert [gap.subject for gap in environment._unseen(shared, {})] == ["user site"]
-    assert environment._unseen(replace(shared, user_site=tmp_path), {}) == ()
-    assert environment._own_libraries(shared) == ()
+    assert environment._own_libraries(one) == (venv / "lib",)
+    assert environment._own_libraries(replace(one, prefix=one.base_prefix)) == ()
+
+
+def test_machine_facts_leave_what_belongs_to_the_environment(venv: Path) -> None:
+    variables = {**os.environ, "OMP_NUM_THREADS": "3"}
+    installed = environment.read_installed(venv / "bin/python", environ=variables, progress=Silent())
+    assert installed.project is None
+    found = environment.with_machine(installed, project=None, environ=os.environ)
+    assert ("OMP_NUM_THREADS", "3") in found.cpu.threads
+    assert found.cpu.cores >= 1
+    assert set(installed.gaps) <= set(found.gaps)
 
 
 def test_probe_answers_for_a_base_interpreter() -> None:

@@ -15,10 +15,12 @@ from envlock.capture import (
     links,
     loader,
     objects,
+    packages_apk,
     packages_dpkg,
 )
 from envlock.capture.host_definition import HostDefinition, Opened
 from envlock.capture.host_files import Collected
+from envlock.capture.packages import Database, Unmanaged
 from envlock.capture.python import Interpreter
 from envlock.lock.environment import OwnedFile
 from envlock.runtime.errors import InputError
@@ -30,6 +32,7 @@ Elf = Callable[..., bytes]
 DEFINITION = replace(
     host_definition.read(),
     essential=("shell", "absent"),
+    owners=(),
     links=(),
     opened=(),
     keep=("*",),
@@ -62,8 +65,11 @@ def collect(
     one: Interpreter,
     definition: HostDefinition = DEFINITION,
     environ: Mapping[str, str] | None = None,
+    *,
+    database: Database | None = None,
+    run: tuple[str, ...] = (),
 ) -> Collected:
-    database = packages_dpkg.load(tmp_path)
+    database = database or packages_dpkg.load(tmp_path)
     assert database is not None
     return host_files.collect(
         one,
@@ -72,6 +78,7 @@ def collect(
         definition=definition,
         environ=environ or {},
         machine="x86_64",
+        run=run,
     )
 
 
@@ -111,7 +118,7 @@ def test_libraries_bring_their_packages_and_the_interpreter_its_tree(
     assert [package.package.name for package in files.packages] == ["shell", "simssl", "simz"]
     z = files.packages[2]
     assert [Path(file.path).name for file in z.files] == ["libz.so.1", "libz.so.1.3"]
-    assert [file.md5 is None for file in z.files] == [True, False]
+    assert [file.checksum is None for file in z.files] == [True, False]
     assert files.interpreter is not None
     assert files.interpreter.target == "/opt/python"
     assert files.interpreter.files == (
@@ -140,7 +147,7 @@ def test_changed_files_of_a_package_are_a_gap_and_keep_their_real_checksum(
     reasons = {gap.subject: gap.reason for gap in found.gaps}
     assert reasons["shell"].startswith("changed since")
     edited = hashlib.md5(b"edited", usedforsecurity=False).hexdigest()
-    assert found.files.packages[0].files == (OwnedFile(path=f"{tmp_path}/os/sh", md5=edited),)
+    assert found.files.packages[0].files == (OwnedFile(path=f"{tmp_path}/os/sh", checksum=f"md5:{edited}"),)
 
 
 def test_many_absent_files_are_counted(tmp_path: Path, machine: Interpreter, dpkg: DpkgSimulator) -> None:
@@ -274,3 +281,106 @@ def test_definition_keeps_secrets_and_machine_configuration_out() -> None:
     never = host_definition.matcher(definition.never_libraries)
     assert all(map(never, ("libcuda.so.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1")))
     assert not any(map(never, ("libcudart.so.12", "libcudnn.so.9", "libnvrtc.so.12")))
+
+
+def test_without_a_package_manager_programs_and_libraries_are_loose(
+    tmp_path: Path, machine: Interpreter
+) -> None:
+    definition = replace(DEFINITION, programs=(f"{tmp_path}/os/sh", f"{tmp_path}/absent"))
+    files = collect(tmp_path, machine, definition, database=Unmanaged(root=tmp_path)).files
+    assert files.packages == ()
+    names = [path.removeprefix(f"{tmp_path}/os/") for path in files.loose]
+    assert names == ["libssl.so.3", "libz.so.1", "libz.so.1.3", "sh"]
+    assert files.interpreter is not None
+
+
+def test_owners_of_named_files_are_essential(
+    tmp_path: Path, machine: Interpreter, dpkg: DpkgSimulator, put: Put
+) -> None:
+    put(tmp_path / "os/release", b"ID=x")
+    dpkg.install("distro-release", {f"{tmp_path}/os/release": b"ID=x"})
+    definition = replace(DEFINITION, owners=(f"{tmp_path}/os/release", "/nowhere"))
+    names = [one.package.name for one in collect(tmp_path, machine, definition).files.packages]
+    assert names == ["distro-release", "shell", "simssl", "simz"]
+
+
+def test_mapped_libraries_of_a_run_are_packed_with_what_they_need(
+    tmp_path: Path, machine: Interpreter, dpkg: DpkgSimulator, put: Put, make_elf: Elf
+) -> None:
+    place = f"{tmp_path}/dlopen"
+    library = make_elf(soname="libplug.so.1", needed=("libdep.so.1",), runpath="$ORIGIN")
+    put(tmp_path / "dlopen/libplug.so.1", library)
+    dependency = put(tmp_path / "dlopen/libdep.so.1", make_elf())
+    dpkg.install("plug", {f"{place}/libplug.so.1": library})
+    dpkg.install("dep", {str(dependency): None})
+    inside = put(machine.base_prefix / "lib/libinside.so", make_elf())
+    run = (
+        f"{place}/libplug.so.1",
+        str(inside),
+        # The environment's and the standard library's own need nothing.
+        str(machine.sites[-1] / "pkg/ext.so"),
+        str(machine.stdlib / "lib-dynload/_ssl.so"),
+        "/dev/shm/made.so",  # noqa: S108 (a place that is never packed)
+    )
+    found = collect(tmp_path, machine, run=run)
+    assert [one.package.name for one in found.files.packages] == ["dep", "plug", "shell", "simssl", "simz"]
+    assert found.files.interpreter is not None
+    assert "lib/libinside.so" in found.files.interpreter.files
+    assert set(run[:2]) <= set(found.loaded)
+    assert not set(run[2:]) & set(found.loaded)
+    assert sorted(gap.subject for gap in found.gaps) == ["libgone.so.5", "run"]
+
+
+def test_mapped_library_that_only_configuration_leads_to_gets_a_link(
+    tmp_path: Path, machine: Interpreter, put: Put, make_elf: Elf
+) -> None:
+    library = put(tmp_path / "vendor/libvendor.so.1", make_elf())
+    environ = {"LD_LIBRARY_PATH": f"{tmp_path}/vendor"}
+    files = collect(tmp_path, machine, environ=environ, run=(str(library),)).files
+    assert ("/usr/lib/x86_64-linux-gnu/libvendor.so.1", str(library)) in files.links
+
+
+def test_links_to_a_packed_multi_tool_come_along(tmp_path: Path, dpkg: DpkgSimulator) -> None:
+    target = Path(os.path.realpath("/bin/sh"))
+    dpkg.install("shell", {str(target): None})
+    database = packages_dpkg.load(tmp_path)
+    assert database is not None
+    package = database.named("shell")
+    assert package is not None
+    whose = host_files._Sorted({package.key: package}, set(), set(), set())
+    found = host_files._links_to((str(target), "/no/such/tool"), whose, database)
+    assert all(os.path.realpath(path) == str(target) for path in found)
+    assert "/usr/bin/sh" in found or "/bin/sh" in found
+    assert (
+        host_files._links_to((str(target),), host_files._Sorted({}, set(), set(), set()), database) == set()
+    )
+
+
+def test_each_manager_has_its_own_essential_packages(tmp_path: Path, put: Put) -> None:
+    put(
+        tmp_path / "lib/apk/db/installed",
+        b"P:musl\nV:1\nF:lib\nR:libc.so\n\nP:bash\nV:1\nF:bin\nR:bash\n\nP:x\nV:1\n",
+    )
+    database = packages_apk.load(tmp_path)
+    assert database is not None
+    definition = replace(host_definition.read(), owners=("/bin/bash",))
+    assert sorted(host_files._essential(database, definition)) == ["bash", "musl"]
+
+
+def test_musl_looks_in_its_own_directories(tmp_path: Path, put: Put) -> None:
+    musl = "/lib/ld-musl-x86_64.so.1"
+    found = loader.search(DEFINITION, {}, "x86_64", loader=musl, root=tmp_path)
+    assert (found.musl, found.default) == (musl, ("/lib", "/usr/local/lib", "/usr/lib"))
+    assert loader.place(found) == "/usr/lib"
+    put(tmp_path / "etc/ld-musl-x86_64.path", b"/opt/lib:/usr/lib\nrelative\n/usr/lib\n")
+    found = loader.search(DEFINITION, {}, "x86_64", loader=musl, root=tmp_path)
+    assert (found.configured, found.default) == (("/opt/lib", "/usr/lib"), ("/usr/lib",))
+
+
+def test_directories_of_glibc_are_those_in_its_loader(tmp_path: Path, put: Put) -> None:
+    red_hat = put(tmp_path / "ld.so", b"\x7fELF\0/lib64/\0/usr/lib64/\0rest/etc/ld.so.cache\0")
+    found = loader.search(DEFINITION, {}, "x86_64", loader=str(red_hat), root=tmp_path)
+    assert (found.default, loader.place(found)) == (("/lib64", "/usr/lib64"), "/usr/lib64")
+    unknown = put(tmp_path / "other.so", b"\x7fELF")
+    found = loader.search(DEFINITION, {}, "x86_64", loader=str(unknown), root=tmp_path)
+    assert found.default == loader.defaults("x86_64")

@@ -1,11 +1,7 @@
 from pathlib import Path
 
-import pytest
-
 from envlock.capture import packages_dpkg
-from envlock.capture.packages_dpkg import Database
-from envlock.core.digest import Digest
-from envlock.lock.model import SystemPackage
+from envlock.capture.packages import Database
 from tests.capture.simulators import DpkgSimulator
 
 
@@ -59,28 +55,3 @@ def test_diverted_file_lies_where_the_diversion_says(tmp_path: Path, dpkg: DpkgS
     assert (first.name, second.name) == ("new", "old")
     assert database.files(second) == ("/usr/bin/tool.old",)
     assert list(database.checksums(second)) == ["/usr/bin/tool.old"]
-
-
-def test_apt_is_asked_once_and_versions_must_match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "apt-cache"
-    stanza = f"Package: a\nArchitecture: amd64\nVersion: 1\nDescription: x\nSHA256: {'a' * 64}\n"
-    tool.write_text(
-        f'#!/bin/sh\necho call >>{tmp_path}/calls\ncat <<"END"\n{stanza}\nPackage: b\nVersion: 2\nEND\n'
-    )
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    packages = [
-        SystemPackage(name="a", version="1", architecture="amd64"),
-        SystemPackage(name="b", version="2", architecture="all"),
-    ]
-    assert packages_dpkg.deb_digests(packages) == {("a", "1", "amd64"): Digest("a" * 64)}
-    assert (tmp_path / "calls").read_text() == "call\n"
-
-
-def test_without_packages_or_apt_there_are_no_digests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert packages_dpkg.deb_digests([]) == {}
-    monkeypatch.setenv("PATH", str(tmp_path))
-    one = SystemPackage(name="a", version="1", architecture="amd64")
-    assert packages_dpkg.deb_digests([one]) == {}

@@ -18,19 +18,19 @@ def packages_of(lock: Lock) -> list[tuple[str, str, str]]:
 
 
 def installs_the_same(built: Built, tmp_path: Path, installer: str) -> None:
-    python = _installed(built, tmp_path / "env", installer)
+    python = installed(built.lock, tmp_path / "env", built.python, installer)
     command = built.command.moved(tmp_path)
     command.done("capture", "--python", python, "--project", built.directory)
     assert packages_of(read_lock(tmp_path / LOCK)) == packages_of(read_lock(built.lock))
 
 
-def _installed(built: Built, prefix: Path, installer: str) -> Path:
-    """Make an empty environment of the captured interpreter and install the lock into it."""
-    subprocess.run([str(built.python), "-m", "venv", "--without-pip", prefix], check=True)
+def installed(lock: Path, prefix: Path, base: Path, installer: str) -> Path:
+    """Make an empty environment of the interpreter ``base`` and install ``lock`` into it."""
+    subprocess.run([str(base), "-m", "venv", "--without-pip", prefix], check=True)
     python = prefix / "bin/python"
     arguments = {
-        "pip": ["pip", "--quiet", "--python", python, "install", "--no-deps", "-r", built.lock],
-        "uv": ["uv", "--quiet", "pip", "sync", "--python", python, built.lock],
+        "pip": ["pip", "--quiet", "--python", python, "install", "--no-deps", "-r", lock],
+        "uv": ["uv", "--quiet", "pip", "sync", "--python", python, lock],
     }[installer]
     argv = [sys.executable, "-m", *map(str, arguments)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

@@ -111,3 +111,25 @@ def test_a_files_digest_is_that_of_its_bytes(tmp_path: Path) -> None:
     data = b"x" * (files.CHUNK + 1)
     (tmp_path / "file").write_bytes(data)
     assert files.file_digest(tmp_path / "file") == Digest.of(data)
+
+
+@pytest.mark.parametrize("size", [0, 1, files.CHUNK + 1])
+def test_a_copy_has_all_bytes(tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    (tmp_path / "file").write_bytes(data)
+    with (tmp_path / "file").open("rb") as source, files.atomic_write(tmp_path / "copy") as target:
+        files.copy(source, target)
+    assert (tmp_path / "copy").read_bytes() == data
+
+
+def test_what_the_kernel_does_not_copy_is_copied_all_the_same(tmp_path: Path) -> None:
+    """Files of /proc say that they are empty, and the kernel copies as much of them."""
+    with Path("/proc/version").open("rb") as source, files.atomic_write(tmp_path / "copy") as target:
+        files.copy(source, target)
+    assert (tmp_path / "copy").read_bytes() == Path("/proc/version").read_bytes()
+
+
+def test_a_write_that_need_not_last_appears_whole_all_the_same(tmp_path: Path) -> None:
+    with files.atomic_write(tmp_path / "file", durable=False) as stream:
+        stream.write(b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"

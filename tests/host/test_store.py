@@ -1,3 +1,7 @@
+import json
+import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,6 +9,8 @@ import pytest
 from envlock.core.digest import Digest
 from envlock.host.store import Store, default_root
 from envlock.runtime.errors import IntegrityError
+from tests.host.clocks import later
+from tests.host.opened import watching_opened
 
 
 def _names(root: Path) -> list[str]:
@@ -97,3 +103,101 @@ def test_a_copy_outside_is_made_anew_only_when_it_is_wrong(tmp_path: Path) -> No
     assert target.read_bytes() == b"one blob"
     assert not store.copy_out(Digest.of(b"another"), tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
+
+
+def _with_blob(store: Store) -> Digest:
+    with store.writing() as writer:
+        writer.write(b"one blob")
+    return writer.digest
+
+
+def _facts(store: Store) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((store.root / "facts").rglob("*.json"))]
+
+
+def test_a_blob_that_was_hashed_and_left_alone_is_not_hashed_again(tmp_path: Path) -> None:
+    store = Store(tmp_path, clock=later)
+    digest = _with_blob(store)
+    opened: list[str] = []
+    with watching_opened(opened):
+        assert store.find(digest) == store.path(digest)
+        assert opened.count(str(store.path(digest))) == 1
+        assert store.find(digest) == store.path(digest)
+    assert opened.count(str(store.path(digest))) == 1
+
+
+def test_a_blob_of_a_moment_ago_is_hashed_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    digest = _with_blob(store)
+    assert store.find(digest) is not None
+    assert _facts(store) == []
+
+
+@pytest.mark.parametrize("damaged", [b"one", b"two blob", b""])
+def test_damage_to_a_remembered_blob_is_found_though_its_times_are_put_back(
+    tmp_path: Path, damaged: bytes
+) -> None:
+    store = Store(tmp_path, clock=later)
+    digest = _with_blob(store)
+    path = store.path(digest)
+    assert store.find(digest) == path
+    assert len(_facts(store)) == 1
+    before = path.stat()
+    time.sleep(0.05)
+    path.write_bytes(damaged)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.find(digest) is None
+    assert not path.exists()
+
+
+def test_what_was_remembered_of_one_blob_does_not_vouch_for_another(tmp_path: Path) -> None:
+    store = Store(tmp_path, clock=later)
+    digest, other = _with_blob(store), Digest.of(b"another blob")
+    store.path(digest).with_name(other.hex).write_bytes(b"wrong bytes")
+    assert store.find(digest) is not None
+    (fact,) = _facts(store)
+    forged = json.loads(fact.replace(digest.hex.encode(), other.hex.encode()))
+    store.remember("whole", str(store.path(other)), forged)
+    assert store.find(other) is None
+
+
+def test_who_asks_for_it_has_a_blob_hashed_again(tmp_path: Path) -> None:
+    store = Store(tmp_path, clock=later)
+    digest = _with_blob(store)
+    assert store.find(digest) is not None
+    opened: list[str] = []
+    with watching_opened(opened):
+        assert replace(store, anew=True).find(digest) is not None
+    assert str(store.path(digest)) in opened
+
+
+def test_a_store_that_cannot_be_written_still_finds(tmp_path: Path) -> None:
+    store = Store(tmp_path, clock=later)
+    digest = _with_blob(store)
+    (tmp_path / "facts").write_text("no directory")
+    assert store.find(digest) == store.path(digest)
+    assert store.find(digest) == store.path(digest)
+
+
+def test_a_copy_outside_is_remembered_and_its_damage_found(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", clock=later)
+    digest = _with_blob(store)
+    target = tmp_path / "copy"
+    assert store.copy_out(digest, target)
+    assert store.copy_out(digest, target)
+    time.sleep(0.05)
+    target.write_bytes(b"oneXblob")
+    assert store.copy_out(digest, target)
+    assert target.read_bytes() == b"one blob"
+
+
+def test_a_blob_that_is_here_is_not_copied_in_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = _with_blob(store)
+    inode = store.path(digest).stat().st_ino
+    (tmp_path / "source").write_bytes(b"one blob")
+    assert store.add_file(tmp_path / "source", digest) == digest
+    assert store.path(digest).stat().st_ino == inode
+    store.path(digest).write_bytes(b"damaged")
+    assert store.add_file(tmp_path / "source", digest) == digest
+    assert store.path(digest).read_bytes() == b"one blob"

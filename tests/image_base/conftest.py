@@ -21,7 +21,8 @@ def put(path: Path, data: bytes, mode: int = 0o644) -> Path:
 
 
 def owned(path: Path) -> OwnedFile:
-    return OwnedFile(path=str(path), md5=hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest())
+    md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    return OwnedFile(path=str(path), checksum=f"md5:{md5}")
 
 
 def package(name: str, *files: OwnedFile) -> PackedPackage:
@@ -46,7 +47,7 @@ def make(root: Path) -> HostFiles:
     return HostFiles(
         packages=(
             package("tools", owned(program)),
-            package("zlib1g", owned(library), OwnedFile(path=f"{root}/os/lib/libz.so.1", md5=None)),
+            package("zlib1g", owned(library), OwnedFile(path=f"{root}/os/lib/libz.so.1", checksum=None)),
         ),
         loose=(str(loose),),
         interpreter=InterpreterTree(

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ import pytest
 from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.image import base
+from envlock.image.base_members import Member, Plan, archive, copied, identified
 from envlock.image.relocate import Move
 from envlock.lock.environment import HostFiles, OwnedFile, PackedPackage
 from envlock.lock.model import Base, Python, SystemPackage
 from envlock.runtime.errors import InputError, IntegrityError
+from tests.host.clocks import later
+from tests.host.opened import watching_opened
 
 Members = dict[str, tuple[tarfile.TarInfo, bytes]]
 
@@ -118,7 +122,7 @@ def test_ca_bundle_is_the_packages_certificates_in_order(
         pytest.skip("this machine has no ca-certificates package")
     package = PackedPackage(
         package=SystemPackage(name="ca-certificates", version="1", architecture="all"),
-        files=tuple(OwnedFile(path=str(name), md5=None) for name in reversed(names)),
+        files=tuple(OwnedFile(path=str(name), checksum=None) for name in reversed(names)),
         status="Package: ca-certificates",
     )
     layer, _ = members(pack(replace(host, packages=(package,)), python, store), store)
@@ -160,6 +164,57 @@ def test_second_pack_reads_the_memory_and_writes_nothing(
     times = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
     assert packed(host, python, store) == first
     assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == times
+
+
+def test_files_without_a_checksum_are_read_once_while_they_stay_as_they_are(
+    host: HostFiles, python: Python, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store", clock=later)
+    first = packed(host, python, store)
+    opened: list[str] = []
+    with watching_opened(opened):
+        assert packed(host, python, store) == first
+        read = [path for path in opened if path.startswith(str(tmp_path / "machine"))]
+    assert read == []
+
+
+@pytest.mark.parametrize("name", ["os/lib/libloose.so", "somebody/libmine.so"])
+def test_edit_of_the_same_length_with_its_times_put_back_is_packed(
+    host: HostFiles, python: Python, tmp_path: Path, name: str
+) -> None:
+    store = Store(tmp_path / "store", clock=later)
+    first, path = pack(host, python, store), tmp_path / "machine" / name
+    assert pack(host, python, store) == first
+    before = path.stat()
+    time.sleep(0.05)
+    path.write_bytes(b"X" * before.st_size)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    layer = members(pack(host, python, store), store)[0]
+    assert b"X" * before.st_size in [data for _, data in layer.values()]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize("data", [b"grown by more", b"less"])
+def test_file_that_grows_or_shrinks_while_it_is_packed_is_refused(
+    tmp_path: Path, data: bytes, *, moved: bool
+) -> None:
+    """Its size stands in the tar header before its bytes are read."""
+    (tmp_path / "file").write_bytes(b"as it was")
+    member = copied(Path("/"), str(tmp_path / "file"), "/lib/file")
+    move = Move(old="/srv/python", new="/opt/python") if moved else None
+    plan = identified(Plan(comment="os", members=(member,), move=move))
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"9 bytes"):
+        list(archive(plan, lambda _: None, []))
+
+
+def test_file_without_a_checksum_that_changes_while_it_is_packed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"as it was")
+    member = copied(Path("/"), str(tmp_path / "file"), "/lib/file")
+    plan = identified(Plan(comment="os", members=(member,)))
+    (tmp_path / "file").write_bytes(b"otherwise")
+    with pytest.raises(IntegrityError, match="changed while it was captured"):
+        list(archive(plan, lambda _: None, []))
 
 
 def test_altered_blob_in_the_store_is_packed_again(host: HostFiles, python: Python, store: Store) -> None:
@@ -214,9 +269,10 @@ def test_unreadable_file_is_named(host: HostFiles, python: Python, store: Store,
 def test_what_still_names_the_home_is_a_gap_also_from_memory(
     python: Python, store: Store, tmp_path: Path
 ) -> None:
-    plan = base._Plan(
+    data = b"\0/home/ann/build\0"
+    plan = Plan(
         comment="python",
-        members=(base._Member(path="/opt/python/x", mode=0o644, data=b"\0/home/ann/build\0"),),
+        members=(Member(path="/opt/python/x", mode=0o644, data=data, size=len(data)),),
         move=Move(old="/home/ann/.pyenv/versions/3.11.7", new="/opt/python"),
     )
     first = base._layer(plan, store, lambda _: None)
@@ -249,6 +305,7 @@ from pathlib import Path
 from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.image import base
+from envlock.image.base_members import Member, Plan, archive, copied, identified
 host, python = pickle.loads(Path(sys.argv[1]).read_bytes())
 store = Store(Path(sys.argv[2]))
 packed = base.pack_host(host, python=python, store=store, progress=Silent(), bytecode=False).base

@@ -6,6 +6,7 @@ from envlock.core.digest import Digest
 from envlock.lock.model import (
     Base,
     BaseLayer,
+    CondaPackage,
     Cpu,
     CudaLibrary,
     Gap,
@@ -51,7 +52,10 @@ TORCH = Package(
     source="vcs",
     evidence="repacked",
     origin=(("commit", "0f9e"), ("url", "https://code.example/torch.git"), ("vcs", "git")),
-    modified=("torch/version.py",),
+    modified=("torch/cuda/nccl.py", "torch/version.py"),
+    missing=("torch/cuda/nccl.py",),
+    editable=True,
+    build=(("compiler", "gcc 12.2.0"), ("generator", "setuptools (80.9.0)")),
 )
 
 
@@ -72,13 +76,19 @@ def lock() -> Lock:
             model="Example 9000",
             isa="x86-64-v3",
             cores=8,
+            vendor="GenuineExample",
+            flags=("avx2", "fma"),
             blas=("openblas 0.3.30",),
             threads=(("OMP_NUM_THREADS", "8"),),
         ),
         gpu=Gpu(
             driver="580.65.06",
             cuda="13.0",
-            devices=(GpuDevice(model="H100", capability="9.0", memory=85_520_809_984, mig=False),),
+            devices=(
+                GpuDevice(model="H100", capability="9.0", memory=85_520_809_984, mig=False),
+                GpuDevice(model="H100", capability="9.0", memory=10_200_547_328, mig=True, profile="1g.10gb"),
+            ),
+            topology=(("0-1", "nvlink x18"),),
         ),
         packages=(NUMPY, TORCH),
         base=Base(
@@ -97,14 +107,35 @@ def lock() -> Lock:
             SystemPackage(
                 name="libc6", version="2.36-9+deb12u9", architecture="amd64", sha256=_digest("libc6")
             ),
-            SystemPackage(name="libgomp1", version="12.2.0-14", architecture="amd64"),
+            SystemPackage(
+                name="libgomp",
+                version="12.2.0-14",
+                architecture="amd64",
+                manager="rpm",
+                snapshot="20261101T000000Z",
+            ),
         ),
+        conda=(
+            CondaPackage(
+                name="zlib",
+                version="1.3.1",
+                build="h4ab18f5_2",
+                channel="conda-forge",
+                url="https://conda.example/conda-forge/linux-64/zlib-1.3.1-h4ab18f5_2.conda",
+                sha256=_digest("zlib"),
+                md5="0123456789abcdef0123456789abcdef",
+            ),
+        ),
+        libraries=(("libgomp.so.1", "os:libgomp"), ("libopenblas.so.0", "wheel:numpy")),
         cuda=(CudaLibrary(name="cudnn", version="9.10.2", origin="wheel:nvidia-cudnn-cu13"),),
         project=Project(
             commit="0a1b", dirty=True, tree=_digest("tree"), remote="https://code.example/me.git"
         ),
         environment=(("CUBLAS_WORKSPACE_CONFIG", ":4096:8"), ("MKL_CBWR", "AVX2")),
-        gaps=(Gap(subject="mine", reason="left out: an editable install"),),
+        gaps=(
+            Gap(subject="gpu", reason="no NVIDIA driver", harmless=True),
+            Gap(subject="mine", reason="left out: an editable install"),
+        ),
         requires_python="==3.11.*",
     )
 
@@ -119,6 +150,8 @@ def small_lock(lock: Lock) -> Lock:
         packages=(),
         base=Base(kind="docker-daemon", layers=(), reference="debian:12"),
         system_packages=(),
+        conda=(),
+        libraries=(),
         cuda=(),
         project=None,
         environment=(),

@@ -5,29 +5,19 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 import tomli_w
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from packaging.pylock import Pylock
-from packaging.utils import canonicalize_name
 
 from envlock.core.digest import Digest
 from envlock.lock.codec import dumps, loads
-from envlock.lock.model import (
-    Base,
-    BaseLayer,
-    CudaLibrary,
-    Gap,
-    GpuDevice,
-    Lock,
-    Package,
-    SystemPackage,
-    Wheel,
-)
+from envlock.lock.model import Lock
 from envlock.runtime.errors import InputError, IntegrityError
+from tests.lock.strategies import locks
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -97,82 +87,12 @@ def test_unknown_fields_of_this_version_are_kept_and_written_back(lock: Lock) ->
     assert tomllib.loads(written.decode()) == document
 
 
-_names = st.from_regex(r"[a-z0-9]([a-z0-9]|-(?=[a-z0-9])){0,8}", fullmatch=True).filter(
-    lambda name: canonicalize_name(name) == name
-)
-_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-_digests = st.binary(min_size=1, max_size=4).map(Digest.of)
-_sizes = st.integers(0, 2**53 - 1)
-_pairs = st.dictionaries(_text, _text, max_size=3).map(lambda one: tuple(sorted(one.items())))
-_extra = st.dictionaries(
-    st.from_regex(r"x-[a-z]{1,4}", fullmatch=True), st.one_of(_text, st.integers(-9, 9)), max_size=2
-).map(lambda one: tuple(sorted(one.items())))
-
-
-@st.composite
-def _packages(draw: Callable[[st.SearchStrategy[str]], str], name: str) -> Package:
-    draw_any: Callable[[st.SearchStrategy[object]], object] = draw  # type: ignore[assignment]
-    version = draw(st.sampled_from(["1.0", "2024.1.post2", "3!1.2rc1", "1.0+cpu"]))
-    filename = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
-    sha256 = draw_any(_digests)
-    size = draw_any(_sizes)
-    assert isinstance(sha256, Digest)
-    assert isinstance(size, int)
-    by_path = draw_any(st.booleans())
-    return Package(
-        name=name,
-        version=version,
-        wheel=Wheel(
-            name=filename,
-            sha256=sha256,
-            size=size,
-            url=None if by_path else f"https://index.example/{filename}",
-            path=f".envlock/wheels/{filename}" if by_path else None,
-        ),
-        source="index",
-        evidence="matched",
-        index=draw(_text) or None,
-        origin=draw_any(_pairs),  # type: ignore[arg-type]
-        modified=(draw(_text),),
-        editable=bool(draw_any(st.booleans())),
-        extra=draw_any(_extra),  # type: ignore[arg-type]
-    )
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_every_lock_survives_writing_and_reading(lock: Lock, data: st.DataObject) -> None:
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(locks())
+def test_every_lock_survives_writing_and_reading(drawn: Lock) -> None:
     """Rule: ``loads`` is the inverse of ``dumps``, and the same lock gives the same bytes."""
-    names = sorted(data.draw(st.sets(_names, max_size=4)))
-    changed = replace(
-        lock,
-        packages=tuple(data.draw(_packages(name)) for name in names),
-        environment=data.draw(_pairs),
-        extra=data.draw(_extra),
-        system_packages=(
-            SystemPackage(name=data.draw(_text), version=data.draw(_text), architecture="amd64"),
-        ),
-        cuda=(CudaLibrary(name=data.draw(_text), version="1", origin="unowned", extra=data.draw(_extra)),),
-        gpu=replace(
-            lock.gpu,
-            driver=data.draw(st.none() | _text),
-            devices=(
-                GpuDevice(model=data.draw(_text), capability="9.0", memory=data.draw(_sizes), mig=True),
-            ),
-        ),
-        base=Base(
-            kind="host",
-            layers=(
-                BaseLayer(
-                    diff_id=data.draw(_digests), blob=data.draw(_digests), size=1, media_type=data.draw(_text)
-                ),
-            ),
-            reference=data.draw(st.none() | _text),
-        ),
-        gaps=(Gap(subject=data.draw(_text), reason=data.draw(_text)),),
-    )
-    written = dumps(changed)
-    assert loads(written, "x") == changed
+    written = dumps(drawn)
+    assert loads(written, "x") == drawn
     assert dumps(loads(written, "x")) == written
 
 
@@ -245,6 +165,69 @@ MALFORMED = {
         "packages[0].wheels[0].url",
         "without credentials",
     ),
+    "path has another name": (
+        'path = ".envlock/wheels/torch-2.13',
+        'path = ".envlock/wheels/torch-2.12',
+        "packages[1].wheels[0].path",
+        "a path that ends in torch-2.13",
+    ),
+    "path has a line break": (
+        'path = ".envlock',
+        'path = ".env\\\\nlock',
+        "packages[1].wheels[0].path",
+        "below",
+    ),
+    "name has an escape sequence": (
+        'name = "torch-2.13.0\\+cpu-cp311',
+        'name = "torch-2.13.0+cpu-\\\\u001b[31mcp311',
+        "packages[1].wheels[0]",
+        r"\x1b[31m",
+    ),
+    "url of another scheme": (
+        'url = "https://index',
+        'url = "ftp://ann:secret@index',
+        "packages[0].wheels[0].url",
+        "a URL of ftp",
+    ),
+    "url that is none": (
+        'url = "https://index',
+        'url = "https://[secret',
+        "packages[0].wheels[0].url",
+        "can't be read",
+    ),
+    "url with a space": (
+        'url = "https://index',
+        'url = "https://in dex',
+        "packages[0].wheels[0].url",
+        "http or https",
+    ),
+    "version with a line break": (
+        '^version = "2.4.6"$',
+        'version = "2.4.6\\\\n"',
+        "packages[0].version",
+        "without white space",
+    ),
+    "size of a thousand digits": (
+        "^size = 16500000$",
+        f"size = 0x{'f' * 5000}",
+        "packages[0].wheels[0].size",
+        "an integer of 20000 bits",
+    ),
+    "size is not a number": ("^size = 16500000$", "size = nan", "packages[0].wheels[0].size", "float"),
+    "version is a date": ("^version = 1$", "version = 2026-11-01", "tool.envlock.version", "an integer"),
+    "kernel is an array": ('^kernel = "6.1.0"$', "kernel = [[[]]]", "tool.envlock.os.kernel", "an array"),
+    "unknown package manager": (
+        'manager = "rpm"',
+        'manager = "moon"',
+        "tool.envlock.system-packages[1].manager",
+        "one of dpkg, rpm, apk",
+    ),
+    "conda sha256 too short": (
+        '^sha256 = "0ea5',
+        'sha256 = "5',
+        "tool.envlock.conda[0].sha256",
+        "64 lower-case",
+    ),
     "unknown source": (
         'source = "index"',
         'source = "moon"',
@@ -281,8 +264,8 @@ MALFORMED = {
     ),
     "os is text": (r"^\[tool.envlock.os\]\n(.+\n)+", "[tool.envlock.fields]\n", "tool.envlock.os", "nothing"),
     "kernel is a table": ('^kernel = "6.1.0"$', "kernel = {a = 1}", "tool.envlock.os.kernel", "a string"),
-    "gpu device is text": (r"^    \{ model.*$", '"H100"', "tool.envlock.gpu.devices[0]", "a table"),
-    "gaps is a table": (r"^gaps = \[$\n.*\n\]", "gaps = {}", "tool.envlock.gaps", "an array"),
+    "gpu device is text": (r"^    \{ model.*$", '    "H100",', "tool.envlock.gpu.devices[0]", "a table"),
+    "gaps is a table": (r"^gaps = \[$\n(    .*\n)+\]", "gaps = {}", "tool.envlock.gaps", "an array"),
     "no environment-id": (
         "^environment-id = .*$",
         "",
@@ -305,6 +288,85 @@ def test_a_malformed_lock_is_refused_and_the_fault_is_named(lock: Lock, case: st
     assert place in str(caught.value.where)
     assert message in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+_DEEP_KEY = b"a" + b".a" * 5000
+_RAW: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
+    "empty": (lambda _: b"", "x", "a table [tool.envlock]"),
+    "no UTF-8": (
+        lambda data: data.replace(b"[[packages]]", b"# \xff\n[[packages]]", 1),
+        "x: line 5",
+        "UTF-8",
+    ),
+    "UTF-16": (lambda data: data.decode().encode("utf-16"), "x: line 1", "UTF-8"),
+    "a byte order mark": (lambda data: b"\xef\xbb\xbf" + data, "x", "byte order mark"),
+    "arrays nested deeply": (lambda data: data + b"\nz = " + b"[" * 9000 + b"]" * 9000, "x", "nested too"),
+    "tables nested deeply": (lambda data: data + b"[" + _DEEP_KEY + b"]\n", "x", "nested too deeply"),
+    "a number of 5000 digits": (lambda data: data + b"\n[z]\nz = " + b"9" * 5000, "x", "not a TOML file"),
+    "a control character": (lambda data: data.replace(b"6.1.0", b"6.1\x1b[2J", 1), "x", r"\x1b"),
+    "binary": (lambda _: bytes(range(128, 256)), "x: line 1", "UTF-8"),
+    "a key twice": (lambda data: data.replace(b"version = 1\n", b"version = 1\nversion = 1\n"), "x", "TOML"),
+}
+
+
+@pytest.mark.parametrize("case", _RAW)
+def test_what_is_no_text_of_a_lock_is_refused_with_its_place(lock: Lock, case: str) -> None:
+    spoiled, place, message = _RAW[case]
+    with pytest.raises(InputError) as caught:
+        loads(spoiled(dumps(lock)), "x")
+    assert caught.value.where == place
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_no_truncated_lock_is_read(lock: Lock) -> None:
+    data = dumps(lock)
+    for length in range(0, len(data) - 1, 7):
+        with pytest.raises(InputError):
+            loads(data[:length], "x")
+    with pytest.raises(InputError, match="cut short"):
+        loads(data[: data.index(b"[tool.envlock.project]")], "x")
+
+
+def test_lines_that_end_as_in_windows_are_read(lock: Lock) -> None:
+    assert loads(dumps(lock).replace(b"\n", b"\r\n"), "x") == lock
+
+
+def test_times_and_infinite_numbers_in_unknown_fields_are_kept(lock: Lock) -> None:
+    odd = "\n[tool.envlock.odd]\nwhen = 2026-11-01T00:00:00Z\nmost = inf\nno = nan\n"
+    written = dumps(loads(dumps(lock) + odd.encode(), "x"))
+    kept = tomllib.loads(written.decode())["tool"]["envlock"]["odd"]
+    assert kept["when"] == datetime(2026, 11, 1, tzinfo=timezone.utc)
+    assert kept["most"] == float("inf")
+    assert kept["no"] != kept["no"]
+
+
+def test_keys_of_the_file_are_shown_escaped_and_cut(lock: Lock) -> None:
+    for key in (r'"\u001b[31m"', f'"{"k" * 500}"'):
+        text = dumps(lock).decode().replace('OMP_NUM_THREADS = "8"', f"{key} = 8", 1)
+        with pytest.raises(InputError) as caught:
+            loads(text.encode(), "x")
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 250
+
+
+def test_two_packages_with_one_file_are_refused(lock: Lock) -> None:
+    text = dumps(lock).decode()
+    wheel = lock.packages[1].wheel
+    second = replace(
+        lock.packages[1],
+        name="torch-2",
+        wheel=replace(wheel, sha256=Digest.of(b"other"), name=wheel.name.replace("torch", "torch_2")),
+    )
+    text = dumps(replace(lock, packages=(lock.packages[1], second))).decode()
+    with pytest.raises(
+        InputError, match=r"packages\[1\].wheels\[0\].path: expected a path that ends in torch_2"
+    ):
+        loads(text.encode(), "x")
+    twice = replace(second, name="torch", wheel=replace(wheel, sha256=Digest.of(b"other")))
+    text = dumps(replace(lock, packages=(lock.packages[1], twice))).decode()
+    with pytest.raises(InputError, match=r"packages\[1\]"):
+        loads(text.encode(), "x")
 
 
 @pytest.mark.parametrize("table", ["vcs", "directory", "archive"])
