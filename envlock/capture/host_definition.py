@@ -46,6 +46,7 @@ class HostDefinition:
     keep: tuple[str, ...]
     exclude: tuple[str, ...]
     configuration: tuple[str, ...]
+    bundles: tuple[str, ...]
     interpreter_keep: tuple[str, ...]
     interpreter_exclude: tuple[str, ...]
 
@@ -85,6 +86,7 @@ def _definition(value: dict[str, Any]) -> HostDefinition:
         keep=tuple(value["files"]["keep"]),
         exclude=tuple(value["files"]["exclude"]),
         configuration=tuple(value["files"]["configuration"]),
+        bundles=tuple(value["files"]["bundles"]),
         interpreter_keep=tuple(value["interpreter"]["keep"]),
         interpreter_exclude=tuple(value["interpreter"]["exclude"]),
     )

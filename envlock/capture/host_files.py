@@ -24,9 +24,10 @@ from envlock.capture.links import resolve
 from envlock.capture.objects import Objects
 from envlock.capture.packages import Database, OsPackage
 from envlock.capture.python import TARGET, Interpreter, home_of
-from envlock.lock.environment import HostFiles, InterpreterTree
+from envlock.lock.environment import HostFiles, InterpreterTree, PackedPackage
 from envlock.lock.model import Gap
 
+_CERTIFICATES = "/usr/share/ca-certificates/"
 _PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
 
 
@@ -101,7 +102,13 @@ def collect(
         moved=moved,
         links=_links(unreachable, dict(moved), tree, own, loader.place(search)),
     )
-    gaps = (*gaps, *own.gaps, *chosen.gaps, *_missing(found.missing, interpreter))
+    gaps = (
+        *gaps,
+        *_trust(packed, definition),
+        *own.gaps,
+        *chosen.gaps,
+        *_missing(found.missing, interpreter),
+    )
     return Collected(files=files, loaded=tuple(sorted({*loaded.libraries, *chosen.roots})), gaps=gaps)
 
 
@@ -133,6 +140,15 @@ def _mapped(
         library_path=following.search.library_path,
         never=following.search.never,
     )
+
+
+def _trust(packed: Iterable[PackedPackage], definition: HostDefinition) -> tuple[Gap, ...]:
+    """Return a gap where this machine has CA certificates and the image will have none."""
+    shipped = any(file.path.startswith(_CERTIFICATES) for package in packed for file in package.files)
+    if shipped or not any(map(os.path.exists, definition.bundles)):
+        return ()
+    reason = "no package has them as single files, so the image has no CA bundle and HTTPS fails in it"
+    return (Gap(subject="CA certificates", reason=reason),)
 
 
 def _by_configuration(path: str, search: Search) -> bool:

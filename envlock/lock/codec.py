@@ -222,16 +222,12 @@ def _check_url(url: str, where: str) -> None:
 
 
 def _refuse_duplicates(packages: list[Package], root: str) -> None:
-    names: set[str] = set()
-    paths: set[str] = set()
+    """Refuse a name twice. Two packages never share a file: a path ends in a name that begins with theirs."""
+    seen: set[str] = set()
     for i, package in enumerate(packages):
-        path = package.wheel.path
-        if package.name in names:
+        if package.name in seen:
             raise wrong(f"{root} packages[{i}].name", "each package once", package.name)
-        if path in paths:
-            raise wrong(f"{root} packages[{i}].wheels[0].path", "a file of its own", path)
-        names.add(package.name)
-        paths |= {path} if path is not None else set()
+        seen.add(package.name)
 
 
 def _check_entry(package: Package, own: Mapping[str, object], where: str) -> None:

@@ -22,7 +22,8 @@ from envlock.capture.host_definition import HostDefinition, Opened
 from envlock.capture.host_files import Collected
 from envlock.capture.packages import Database, Unmanaged
 from envlock.capture.python import Interpreter
-from envlock.lock.environment import OwnedFile
+from envlock.lock.environment import OwnedFile, PackedPackage
+from envlock.lock.model import SystemPackage
 from envlock.runtime.errors import InputError
 from tests.capture.simulators import DpkgSimulator
 
@@ -38,7 +39,10 @@ DEFINITION = replace(
     keep=("*",),
     exclude=("*/doc/*",),
     configuration=(),
+    bundles=(),
 )
+SYSTEM = SystemPackage(name="ca-certificates", version="1", architecture="all")
+CERTIFICATE = "/usr/share/ca-certificates/mozilla/x.crt"
 
 
 def interpreter(tmp_path: Path, *, prefix: str = "opt/py") -> Interpreter:
@@ -354,6 +358,16 @@ def test_links_to_a_packed_multi_tool_come_along(tmp_path: Path, dpkg: DpkgSimul
     assert (
         host_files._links_to((str(target),), host_files._Sorted({}, set(), set(), set()), database) == set()
     )
+
+
+def test_machine_whose_ca_certificates_are_only_a_bundle_is_told(
+    tmp_path: Path, machine: Interpreter, put: Put
+) -> None:
+    bundle = put(tmp_path / "ca-bundle.crt", b"")
+    definition = replace(DEFINITION, bundles=(f"{tmp_path}/absent", str(bundle)))
+    assert "CA certificates" in {gap.subject for gap in collect(tmp_path, machine, definition).gaps}
+    kept = (PackedPackage(package=SYSTEM, files=(OwnedFile(path=CERTIFICATE, checksum=None),), status=""),)
+    assert host_files._trust(kept, definition) == ()
 
 
 def test_each_manager_has_its_own_essential_packages(tmp_path: Path, put: Put) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from envlock.capture import packages_select
-from envlock.capture.packages import Unmanaged, merged, real
+from envlock.capture.packages import OsPackage, Unmanaged, merged, real
 from envlock.lock.model import Gap
 from tests.capture.simulators import DpkgSimulator, put_file
 
@@ -34,7 +34,9 @@ def test_system_without_any_database_owns_nothing_and_says_so(tmp_path: Path) ->
     assert (gap.subject, gap.harmless) == ("base", False)
     assert database.owner("/lib/libc.so.6") is None
     assert database.aliases == (("/lib", "/usr/lib"),)
-    assert tuple(database.identified(())) == ()
+    package = OsPackage(key="x", name="x", version="1", architecture="amd64", manager="apk", status="")
+    assert (database.files(package), database.checksums(package), database.licences(package)) == ((), {}, ())
+    assert database.identified([package]) == (package.described,)
 
 
 def test_rpm_database_without_the_program_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

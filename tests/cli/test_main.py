@@ -49,6 +49,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (("nope",), "envlock: No such command 'nope'\nhint: envlock --help\n"),
         (("build", "--nope"), "hint: envlock build --help\n"),
         (("completion", "tcsh"), "'tcsh' is not one of"),
+        (("capture", "--from", "oci:x", "--", "python"), "a job is run on this machine only: oci:x"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_form_and_exits_2(

@@ -16,11 +16,11 @@ import pytest
 
 from envlock.core.progress import Silent
 from envlock.host.store import Store
-from envlock.image import base
+from envlock.image import base, base_root
 from envlock.image.base_members import Member, Plan, archive, copied, identified
 from envlock.image.relocate import Move
 from envlock.lock.environment import HostFiles, OwnedFile, PackedPackage
-from envlock.lock.model import Base, Python, SystemPackage
+from envlock.lock.model import Base, PackageManager, Python, SystemPackage
 from envlock.runtime.errors import InputError, IntegrityError
 from tests.host.clocks import later
 from tests.host.opened import watching_opened
@@ -304,7 +304,7 @@ import pickle, sys
 from pathlib import Path
 from envlock.core.progress import Silent
 from envlock.host.store import Store
-from envlock.image import base
+from envlock.image import base, base_root
 from envlock.image.base_members import Member, Plan, archive, copied, identified
 host, python = pickle.loads(Path(sys.argv[1]).read_bytes())
 store = Store(Path(sys.argv[2]))
@@ -334,3 +334,29 @@ def test_digests_do_not_depend_on_umask_locale_time_zone_or_hash_seed(
             )
         answers.add(done.stdout)
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("manager", "loose", "place", "text"),
+    [
+        ("dpkg", (), "/var/lib/dpkg/status", b"b\n\nz\n\n"),
+        ("rpm", (), "/var/lib/rpmmanifest/container-manifest-2", b"b\nz\n"),
+        ("apk", (), "/lib/apk/db/installed", b"b\n\nz\n\n"),
+        ("apk", ("/lib",), "/usr/lib/apk/db/installed", b"b\n\nz\n\n"),
+    ],
+)
+def test_packages_are_told_where_their_manager_keeps_them(
+    manager: PackageManager, loose: tuple[str, ...], place: str, text: bytes
+) -> None:
+    packages = tuple(
+        PackedPackage(
+            package=SystemPackage(name=status, version="1", architecture="x", manager=manager),
+            files=(),
+            status=status,
+        )
+        for status in ("z", "b")
+    )
+    host = HostFiles(packages=packages, loose=loose, interpreter=None, python_executable="/usr/bin/python3")
+    made = base_root.files(host)
+    assert made[place] == text
+    assert ("/var/lib/dpkg/status" in made) == (manager == "dpkg")

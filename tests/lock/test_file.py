@@ -33,3 +33,15 @@ def test_a_missing_or_unreadable_lock_is_an_input_error(tmp_path: Path) -> None:
         file.read(tmp_path / "pylock.toml")
     with pytest.raises(InputError, match="cannot read the lockfile"):
         file.read(tmp_path)
+
+
+def test_a_file_far_larger_than_any_lock_is_not_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "pylock.toml"
+    with path.open("wb") as stream:
+        stream.truncate(file.LARGEST + 1)
+    with pytest.raises(InputError, match="at most 16 MiB"):
+        file.read(path)
+    with path.open("wb") as stream:
+        stream.truncate(file.LARGEST)
+    with pytest.raises(InputError, match="TOML"):
+        file.read(path)
