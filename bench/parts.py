@@ -9,6 +9,7 @@ Files are passed on in the working directory: ``prepare`` writes ``facts.json`` 
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,8 @@ def prepare(python: Path, store: Path) -> None:  # noqa: ARG001 (as above)
     from envlock.capture import environment, transfer
 
     read = environment.read(python, project=None, environ=os.environ, progress=Silent())
-    FACTS.write_text(json.dumps(transfer.dumps(read)))
+    # Packing needs no list of files that wheels brought, which is most of what was read.
+    FACTS.write_text(json.dumps(transfer.dumps(replace(read, distributions=()))))
     Path("recorded").write_bytes(listed(recorded_files(read)))
     Path("packed").write_bytes(listed(packed_files(read)))
     pins = (f"{one.name}=={one.version}\n" for one in read.distributions if is_on_an_index(one))

@@ -15,8 +15,6 @@ from envlock.capture.search_path import SearchPath
 from envlock.lock.environment import InstalledDistribution
 from envlock.lock.model import Gap
 
-_UNKNOWN = "installed without a RECORD of its files"
-
 
 def complete(
     distributions: tuple[InstalledDistribution, ...],
@@ -24,7 +22,7 @@ def complete(
     database: Database,
     environ: Mapping[str, str],
 ) -> tuple[tuple[InstalledDistribution, ...], tuple[Gap, ...]]:
-    """Return the distributions, sorted by name, with all their files; and what has none or is left out."""
+    """Return the distributions, sorted by name, with all their files; and what is left out."""
     search = SearchPath(interpreter.path)
     known = system_files.read(orphans.without_own(distributions), database)
     gaps: list[Gap] = []
@@ -36,7 +34,6 @@ def complete(
         if filled.editable:
             sources += editable.source_directories(one) or (one.site,)
         found.append(_with_origin(filled, one, environ))
-    gaps += (Gap(subject=one.name, reason=_UNKNOWN) for one in found if not (one.record or one.carried))
     rest, more = orphans.read(interpreter.sites, sources, tuple(found), search)
     if rest is not None:
         found.append(rest)

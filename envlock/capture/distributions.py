@@ -27,6 +27,8 @@ from envlock.lock.model import Gap
 Raw = Mapping[str, str | None]
 _SHA256 = re.compile(r"^sha256[=:]([A-Za-z0-9_=-]+)$")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_TAG = re.compile(r"(?:[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*-){2}[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
+_BUILD = re.compile(r"[0-9][A-Za-z0-9_.]*")
 _LONGEST = 200
 _MOST_DIGITS = 15
 
@@ -68,20 +70,34 @@ def _distribution(facts: Raw) -> InstalledDistribution | Gap:
     if not _NAME.fullmatch(name) or len(name) > _LONGEST or len(version) > _LONGEST:
         return Gap(subject=shown, reason="its METADATA has no valid name and version")
     wheel = _headers(facts["WHEEL"])
+    tags, build = tuple(sorted(wheel.get_all("Tag", []))), _one(wheel, "Build")
+    usable = _is_usable(wheel, tags, build)
     return InstalledDistribution(
         name=canonicalize_name(name),
         raw_name=name,
         version=version,
         site=Path(str(facts["site"])),
         dist_info=directory,
-        tags=tuple(sorted(wheel.get_all("Tag", []))),
-        build=_one(wheel, "Build"),
+        tags=tags if usable else (),
+        build=build if usable else None,
         root_is_purelib=(_one(wheel, "Root-Is-Purelib") or "true").lower() == "true",
         record=tuple(_record(facts["RECORD"])),
         requires_python=_one(metadata, "Requires-Python"),
         requires=tuple(sorted(metadata.get_all("Requires-Dist", []))),
         installer=(facts["INSTALLER"] or "").strip() or None,
         direct_url=_direct_url(facts["direct_url.json"]),
+        # A wheel can't have such a WHEEL file: it gets another.
+        replaced=() if usable or facts["WHEEL"] is None else (f"{directory}/WHEEL",),
+    )
+
+
+def _is_usable(wheel: Message, tags: tuple[str, ...], build: str | None) -> bool:
+    """Tell whether a WHEEL file is one: its version is known, its tags and build can stand in a file name."""
+    return (
+        (_one(wheel, "Wheel-Version") or "").startswith("1.")
+        and bool(tags)
+        and all(_TAG.fullmatch(tag) for tag in tags)
+        and (build is None or _BUILD.fullmatch(build) is not None)
     )
 
 

@@ -61,7 +61,9 @@ def read(
         distribution,
         editable=True,
         carried=found.carried,
-        replaced=tuple(sorted({*links.files, *(f"{hook}.py" for hook in links.hooks), wheel})),
+        replaced=tuple(
+            sorted({*distribution.replaced, *links.files, *(f"{hook}.py" for hook in links.hooks), wheel})
+        ),
         # The tags are those of the files, not of the build backend's stand-in for them.
         tags=(),
         build=None,

@@ -104,7 +104,8 @@ class Scan:
             if _is_of_installers(entry.name) or import_name(entry.name) in hidden:
                 continue
             if _is_directory(entry):
-                pile = self._directory(entry.path, (self._site, _real(entry, self._site)))
+                real = self._followed(entry, (self._site,))
+                pile = self._directory(entry.path, (self._site, real)) if real is not None else None
                 below.append((entry.path, pile or _Pile(self._most)))
             elif _is_file(entry):
                 top.take(entry, owned=self._is_owned(entry, self._site))
@@ -115,8 +116,8 @@ class Scan:
         pile, undecided = _Pile(self._most), []
         for entry in _entries(directory):
             if _is_directory(entry) and entry.name not in _CACHES:
-                real = _real(entry, above[-1])
-                if real not in above and len(above) < _DEEPEST:
+                real = self._followed(entry, above)
+                if real is not None:
                     inner = self._directory(entry.path, (*above, real))
                     pile.owned |= inner is None
                     undecided.append((entry.path, inner or _Pile(self._most)))
@@ -145,11 +146,25 @@ class Scan:
         """Yield the orphans of a directory in which nothing is owned."""
         for entry in _entries(directory):
             if _is_directory(entry) and entry.name not in _CACHES:
-                real = _real(entry, above[-1])
-                if real not in above and len(above) < _DEEPEST:
+                real = self._followed(entry, above)
+                if real is not None:
                     yield from self._below(entry.path, (*above, real))
             elif _is_file(entry) and not self._is_owned(entry, above[-1]):
                 yield entry.path
+
+    def _followed(self, entry: "os.DirEntry[str]", above: tuple[str, ...]) -> str | None:
+        """Return the real path of a directory to look into; a link out of the site only to a package."""
+        if len(above) > _DEEPEST:
+            return None
+        if not entry.is_symlink():
+            return f"{above[-1]}/{entry.name}"
+        real = os.path.realpath(entry.path)
+        if real in above:
+            return None
+        if real.startswith(f"{self._site}/") or os.path.isfile(f"{real}/__init__.py"):
+            return real
+        self._found.named.append((self._name(entry.path), "is a link that leads out of site-packages"))
+        return None
 
     def _is_owned(self, entry: "os.DirEntry[str]", real: str) -> bool:
         """Tell whether a distribution has the file, or its source where it is bytecode."""
@@ -205,11 +220,6 @@ def _entries(directory: str) -> Iterator["os.DirEntry[str]"]:
             yield from entries
     except OSError:
         return
-
-
-def _real(entry: "os.DirEntry[str]", parent: str) -> str:
-    """Return the real path of a directory whose parent's real path is known."""
-    return os.path.realpath(entry.path) if entry.is_symlink() else f"{parent}/{entry.name}"
 
 
 def _is_directory(entry: "os.DirEntry[str]") -> bool:

@@ -121,8 +121,11 @@ def _end(check: _Check, advance: Advance) -> tuple[str, ...]:
 
 
 def _entries(distribution: InstalledDistribution) -> Iterator[RecordEntry]:
-    """Yield what can differ: what is recorded without a hash (bytecode, RECORD itself) can't."""
-    return (entry for entry in distribution.record if entry.sha256 is not None)
+    """Yield what can differ: what is recorded without a hash (bytecode, RECORD itself) can't.
+
+    Nor does bytecode that a wheel brought (NumPy 1.26 has some): installers and imports make it anew.
+    """
+    return (entry for entry in distribution.record if entry.sha256 and "__pycache__/" not in entry.path)
 
 
 def _recorded(distribution: InstalledDistribution) -> str:

@@ -37,7 +37,8 @@ def _regular(directory: str) -> Iterable[str]:
     except OSError:
         return
     for entry in entries:
-        if entry.is_dir():
+        # Not entry.is_dir(): a link that leads in a circle would raise.
+        if os.path.isdir(entry.path):
             if os.path.exists(os.path.join(entry.path, "__init__.py")):
                 yield entry.name
         elif is_importable(entry.name):

@@ -50,6 +50,7 @@ _FILES = 5
     multiple=True,
     help="Leave a part of the lock out, cpu and gpu on another machine, say. May be given more than once.",
 )
+@options.verify
 @options.as_json
 @options.quiet
 def command(
@@ -59,6 +60,7 @@ def command(
     project: Path | None,
     fail_on: str,
     ignored: tuple[str, ...],
+    verify: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -77,7 +79,8 @@ def command(
     envlock check --ignore cpu --ignore gpu      the software only, as on a CI machine
     """
     locked = file.read(lock)
-    now = _environment(python, project, quiet=quiet)
+    store = Store(default_root(os.environ), anew=verify)
+    now = _environment(python, project, store, quiet=quiet)
     found = tuple(one for one in drift(locked, now) if one.part not in ignored)
     drifted = fails(found, fail_on)
     unseen = unchecked(locked, now)
@@ -93,14 +96,14 @@ def fails(found: Iterable[Drift], fail_on: str) -> bool:
     return any(one.grade in GRADES[: _FAILING[fail_on]] for one in found)
 
 
-def _environment(python: Path | None, project: Path | None, *, quiet: bool) -> Environment:
+def _environment(python: Path | None, project: Path | None, store: Store, *, quiet: bool) -> Environment:
     environ = without_hook(os.environ, sys.prefix)
     found = capture.read(
         python or capture.active_python(environ),
         project=project,
         environ=environ,
         progress=terminal.progress(quiet=quiet),
-        store=Store(default_root(os.environ)),
+        store=store,
     )
     return replace(found, distributions=without_envlock(found.distributions)[0])
 

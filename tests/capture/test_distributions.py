@@ -35,7 +35,8 @@ def test_facts_of_metadata_wheel_record_and_installer() -> None:
     metadata = (
         "Name: Demo.Pkg\nVersion: 1.0\nRequires-Python: >=3.9\nRequires-Dist: b\nRequires-Dist: a>1\n\nText"
     )
-    wheel = "Root-Is-Purelib: false\nTag: py3-none-any\nTag: cp311-cp311-linux_x86_64\nBuild: 2\n"
+    wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nBuild: 2\n"
+    wheel += "Tag: py3-none-any\nTag: cp311-cp311-linux_x86_64\n"
     lines = 'demo.py,sha256=ab_-c=,3\n"a,b.py",md5=x,\ndemo/__pycache__/x.pyc,,\n\nonly\n'
     (found,), gaps = distributions.read([raw(metadata=metadata, wheel=wheel, lines=lines, installer="pip\n")])
     assert gaps == ()
@@ -58,6 +59,23 @@ def test_corrupt_metadata_is_a_gap(metadata: str | None) -> None:
     found, gaps = distributions.read([raw(metadata=metadata)])
     assert found == ()
     assert [gap.subject for gap in gaps] == ["demo-1.0.dist-info"]
+
+
+@pytest.mark.parametrize(
+    "wheel",
+    [
+        "",
+        "\0\0",
+        "Wheel-Version: 1.0\n",
+        "Wheel-Version: 2.0\nTag: py3-none-any\n",
+        "Wheel-Version: 1.0\nTag: a/../../b-c-d\n",
+        "Wheel-Version: 1.0\nTag: py3-none\n",
+        "Wheel-Version: 1.0\nTag: py3-none-any\nBuild: ../x\n",
+    ],
+)
+def test_a_wheel_file_that_no_wheel_can_have_is_replaced(wheel: str) -> None:
+    (found,), _ = distributions.read([raw(wheel=wheel)])
+    assert (found.tags, found.build, found.replaced) == ((), None, ("demo-1.0.dist-info/WHEEL",))
 
 
 def test_a_distribution_without_record_is_kept() -> None:
@@ -156,6 +174,7 @@ def test_changed_and_missing_files_are_modified(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_bytes(b"changed")
     digest = "dw6j-Ti9E5pBlMNwpcVElkUoRGi-_eTwQeRz7YqMhE8"
     lines = (
+        f"__pycache__/good.cpython-311.pyc,sha256={digest},3\n"
         f"good.py,sha256={_sha(b'good')},4\nbad.py,sha256={digest},3\ngone.py,sha256={digest},3\nx.pyc,,\n"
     )
     found, _ = distributions.read([raw(site=str(tmp_path), lines=lines), raw("z", "Name: z\nVersion: 1")])

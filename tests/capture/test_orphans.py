@@ -193,8 +193,10 @@ def test_links_in_a_circle_and_pipes_are_passed_over(site: Site) -> None:
     (site.path / "self").symlink_to(site.path / "self")
     (site.path / "file.py").symlink_to(site.path / "file.py")
     os.mkfifo(site.path / "pipe.py")
-    found, _ = read(site)
+    (site.path / "root").symlink_to("/")
+    found, gaps = read(site)
     assert found is not None
+    assert reasons(gaps)["root"] == "left out: is a link that leads out of site-packages"
     assert sites.names(found) == ["left/__init__.py"]
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import venv
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,12 @@ from envlock import capture
 from envlock.cli import check, main
 from envlock.core.digest import Digest
 from envlock.core.progress import Silent
+from envlock.host.observation import SETTLED_AFTER
 from envlock.lock import file
 from envlock.lock.drift import Drift, Grade
 from envlock.lock.environment import Environment
 from envlock.lock.model import Base, Lock, Package, Project, Wheel
+from tests.host.opened import watching_opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -157,6 +160,22 @@ def test_edited_files_are_named_and_counted(run: CheckRun) -> None:
         assert "demo.py" in text.splitlines()[-1]
     finally:
         module.write_text("x = 1\n")
+
+
+def test_files_that_were_hashed_are_read_again_on_request_only(
+    run: CheckRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVLOCK_CACHE", str(tmp_path / "store"))
+    module = str(put_distribution(run.prefix, "1.0"))
+    # What changed a moment ago is hashed in every case.
+    time.sleep(SETTLED_AFTER / 1e9 + 0.1)
+    reads = []
+    for options in ((), (), ("--verify",)):
+        opened: list[str] = []
+        with watching_opened(opened):
+            assert run(run.lock, *options)[0] == 0
+        reads.append(module in opened)
+    assert reads == [True, False, True]
 
 
 def test_of_many_edited_files_five_are_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,7 +72,8 @@ def test_what_pip_sees_is_locked_or_named(kind: str, command: CommandLine, tmp_p
     named = {gap["subject"] for gap in summary["gaps"]}
     seen = {(_normalised(name), version) for name, version in environments.listed_by_pip(python)}
     assert {one for one in seen - locked if one[0] not in named} == set()
-    assert locked - seen == set()
+    # Files of no distribution are carried in one that pip does not know.
+    assert {one for one in locked - seen if one[0] != "envlock-orphans"} == set()
     assert lock.python.version == _version(python)
 
 
