@@ -33,14 +33,16 @@ class Proxy:
     host: str = ""
     faults: list[Fault] = field(default_factory=list)
     seen: list[tuple[str, str, int]] = field(default_factory=list)
-    tokens: int = 0
-    """How many requests a token is good for; 0: no login is asked for."""
+    expiry: int = 0
+    """After so many served requests all tokens that were issued run out; 0: no login is asked for."""
     issued: list[str] = field(default_factory=list)
     asked: list[dict[str, list[str]]] = field(default_factory=list)
     """The queries that the token server was asked with."""
     logins: list[str | None] = field(default_factory=list)
     """The Authorization headers that the token server was asked with."""
-    left: int = 0
+    expired: int = 0
+    """How many of the issued tokens have run out."""
+    served: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault(self, method: str, path: str) -> Fault | None:
@@ -58,15 +60,16 @@ class Proxy:
     def issue(self) -> str:
         with self.lock:
             self.issued.append(f"token-{len(self.issued)}")
-            self.left = self.tokens
             return self.issued[-1]
 
     def accepts(self, header: str | None) -> bool:
         with self.lock:
-            if not self.tokens:
+            if not self.expiry:
                 return True
-            good = bool(self.issued) and header == f"Bearer {self.issued[-1]}" and self.left > 0
-            self.left -= good
+            good = header in {f"Bearer {token}" for token in self.issued[self.expired :]}
+            self.served += good
+            if good and self.served == self.expiry:
+                self.expired = len(self.issued)
             return good
 
 
@@ -144,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.told.upstream, timeout=30)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            if not (self.told.tokens and name == "Authorization"):
+            if not (self.told.expiry and name == "Authorization"):
                 connection.putheader(name, value)
         connection.endheaders(body)
         answer = connection.getresponse()

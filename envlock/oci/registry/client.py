@@ -2,8 +2,9 @@
 
 Rules kept here:
 
-* A 401 is answered once with what its challenge asks for; that authorization then serves all requests,
-  and a token that runs out in the middle is fetched anew.
+* A 401 is answered with what its challenge asks for; that authorization then serves all requests, and a
+  token that runs out in the middle is fetched anew. A second 401 is answered once more, since a token that
+  another thread fetched may have run out before it was used here; a third one is the registry's no.
 * 408, 429, 5xx and broken connections are tried again with growing pauses, or as Retry-After says.
   An upload's requests are not: :mod:`upload` asks first how far it came.
 * HTTPS always, but for a registry on this machine that answers plain HTTP.
@@ -28,6 +29,7 @@ from envlock.runtime.errors import InputError, UnreachableError
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _NOT_FOUND = 404
+_LOGINS = 2
 
 
 class BrokenError(Exception):
@@ -92,8 +94,10 @@ class Repository:
         """Send a request once. Raises BrokenError where another try may help, else as :meth:`ask`."""
         used = self._authorization
         found = self._once(method, url, used, headers, data, stream=stream)
-        if found.status_code == _UNAUTHORIZED:
-            used = self._login(found, used, more_scopes)
+        for _ in range(_LOGINS):
+            if found.status_code != _UNAUTHORIZED or (login := self._login(found, used, more_scopes)) == used:
+                break
+            used = login
             found = self._once(method, url, used, headers, data, stream=stream)
         if found.status_code in expected:
             return found
