@@ -42,6 +42,8 @@ QUESTION_TIMEOUT = (10.0, 30.0)
 LONGEST_WAIT = 30.0
 _BREAKS = 5
 _STATUSES = (408, 429, 500, 502, 503, 504)
+Ask = Callable[[Mapping[str, str]], requests.Response]
+"""Gives the answer, open for streaming, to a request with these headers."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -179,18 +181,25 @@ def download(
 
     Raises UnreachableError; the caller checks the digest.
     """
-    broken: list[requests.RequestException] = []
     try:
-        while not _transfer(client, url, sink, progress, broken):
-            pass
+        receive(lambda more: client.get(url, stream=True, headers=more, timeout=TIMEOUT), sink, progress)
     except requests.RequestException as error:
         found, hint = reason(error)
         raise UnreachableError("download failed", where=redacted(url), found=found, hint=hint) from error
 
 
+def receive(ask: Ask, sink: HashingWriter, progress: Callable[[int], None]) -> None:
+    """Stream what ``ask`` answers into ``sink``, asking for the rest where the answer breaks off.
+
+    Raises requests.RequestException at the fifth break, and what ``ask`` raises.
+    """
+    broken: list[requests.RequestException] = []
+    while not _transfer(ask, sink, progress, broken):
+        pass
+
+
 def _transfer(
-    client: requests.Session,
-    url: str,
+    ask: Ask,
     sink: HashingWriter,
     progress: Callable[[int], None],
     broken: list[requests.RequestException],
@@ -200,7 +209,7 @@ def _transfer(
     headers = {"Accept-Encoding": "identity"}
     if sink.size:
         headers["Range"] = f"bytes={sink.size}-"
-    with client.get(url, stream=True, headers=headers, timeout=TIMEOUT) as answer:
+    with ask(headers) as answer:
         answer.raise_for_status()
         span = byte_range(answer)
         known = sink.size - (span[0] if span else 0)

@@ -3,6 +3,7 @@
 import http.client
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-Action = Literal["status", "drop-request", "drop-answer", "garble", "lose-session"]
+_PART = 1 << 16
+_SPEED = 8 << 20
+"""Bytes in a second of a slow line."""
+_STALL = 1.5
+"""Seconds without an answer."""
+
+Action = Literal[
+    "status", "drop-request", "drop-answer", "cut-answer", "garble", "lose-session", "slow", "stall"
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,6 +138,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.action == "drop-answer":
             self._forwarded(self.rfile.read(size))
             self._hang_up()
+        elif fault.action == "cut-answer":
+            status, headers, body = self._forwarded(self.rfile.read(size))
+            self._answer(status, headers, body, of=len(body) // 2)
+            self._hang_up()
+        elif fault.action == "slow":
+            self._answer(*self._forwarded(self._read_slowly(size)))
+        elif fault.action == "stall":
+            self.rfile.read(size)
+            time.sleep(_STALL)
+            self._hang_up()
         elif fault.action == "lose-session":
             # As if the registry had been started anew without what it was being sent.
             self.rfile.read(size)
@@ -138,6 +157,15 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, body = self._forwarded(self.rfile.read(size))
             kept = [(name, value) for name, value in headers if name != "Docker-Content-Digest"]
             self._answer(status, kept, body[::-1])
+
+    def _read_slowly(self, size: int) -> bytes:
+        """Take a body no faster than _SPEED, so that the sender's buffers fill and it has to wait."""
+        parts = []
+        while size:
+            parts.append(self.rfile.read(min(size, _PART)))
+            size -= len(parts[-1])
+            time.sleep(_PART / _SPEED)
+        return b"".join(parts)
 
     def _hang_up(self) -> None:
         self.close_connection = True
@@ -165,7 +193,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = b'{"token": "%s"}' % self.told.issue().encode()
         self._answer(200, [("Content-Type", "application/json")], body)
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _answer(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, of: int | None = None
+    ) -> None:
+        """Answer; ``of`` is how many bytes of the body are really sent."""
         self.send_response_only(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -173,4 +204,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body[:of])

@@ -177,6 +177,48 @@ def test_an_upload_goes_on_where_the_line_broke(
     assert repository.ask("HEAD", repository.url(f"blobs/{blob.digest}"), expected=(200,))
 
 
+def test_a_slow_line_is_no_broken_one(builder: Builder, repository: Repository, proxy: Proxy) -> None:
+    # The body takes longer than the time limit, which is that of each of its parts.
+    repository.timeout = (0.5, 30.0)
+    proxy.faults.append(Fault(method="PATCH", path="uploads", action="slow"))
+    pushed(builder, image_of(builder, os.urandom(16 * MEGABYTE)), repository)
+    assert [fault.times for fault in proxy.faults] == [0]
+    assert proxy.sent("PATCH") < 17 * MEGABYTE
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PATCH", "PUT"])
+def test_a_registry_that_stops_answering_is_asked_again(
+    method: str, builder: Builder, repository: Repository, proxy: Proxy
+) -> None:
+    repository.timeout = (0.5, 0.5)
+    proxy.faults.append(Fault(method=method, path="", action="stall"))
+    image = image_of(builder, b"one")
+    assert pushed(builder, image, repository).digest == image.digest
+    assert proxy.faults[0].times == 0
+
+
+def test_a_registry_that_never_answers_is_one_clear_error(
+    builder: Builder, repository: Repository, proxy: Proxy
+) -> None:
+    repository.timeout = (0.5, 0.2)
+    proxy.faults.append(Fault(method="HEAD", path="", action="stall", times=1000))
+    with pytest.raises(UnreachableError, match="no answer in time"):
+        pushed(builder, image_of(builder, b"one"), repository)
+
+
+def test_a_download_goes_on_where_the_line_broke(
+    builder: Builder, repository: Repository, proxy: Proxy, tmp_path: Path
+) -> None:
+    data = os.urandom(4 * MEGABYTE)
+    image = image_of(builder, data)
+    pushed(builder, image, repository)
+    layer = image.layers[0].blob.hex
+    proxy.faults.append(Fault(method="GET", path=layer, action="cut-answer", times=2))
+    assert pulled_files(repository, tmp_path) == {"0": data}
+    asked = [path for method, path, _ in proxy.seen if method == "GET" and layer in path]
+    assert len(asked) == 3
+
+
 def test_a_registry_that_stays_broken_is_one_clear_error(
     builder: Builder, repository: Repository, proxy: Proxy
 ) -> None:

@@ -8,8 +8,10 @@ Rules kept here:
 * 408, 429, 5xx and broken connections are tried again with growing pauses, or as Retry-After says.
   An upload's requests are not: :mod:`upload` asks first how far it came.
 * HTTPS always, but for a registry on this machine that answers plain HTTP.
+* A slow line is no broken one: what has a time limit is each small part of a body, never the whole.
 """
 
+import io
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,6 +52,8 @@ class Repository:
     session: requests.Session
     credentials: Credentials | None
     backoff: Backoff = field(default_factory=Backoff)
+    timeout: tuple[float, float] = http.TIMEOUT
+    """Seconds to connect and for each part of a body, and to wait for an answer."""
     _authorization: Authorization = field(default_factory=Authorization)
     _scheme: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -128,15 +132,17 @@ class Repository:
         *,
         stream: bool,
     ) -> requests.Response:
+        # As a stream it goes out in small parts: bytes would have to be through within one time limit.
+        body = None if data is None else io.BytesIO(data)
         try:
             return self.session.request(
                 method,
                 url,
                 auth=authorization,
                 headers=headers,
-                data=data,
+                data=body,
                 stream=stream,
-                timeout=http.TIMEOUT,
+                timeout=self.timeout,
             )
         except requests.exceptions.SSLError as error:
             found, hint = http.reason(error)
@@ -184,7 +190,7 @@ class Repository:
         if not self.reference.is_loopback:
             return "https"
         try:
-            self.session.get(f"https://{self.reference.host}/v2/", auth=Authorization(), timeout=http.TIMEOUT)
+            self.session.get(f"https://{self.reference.host}/v2/", auth=Authorization(), timeout=self.timeout)
         except requests.RequestException:
             return "http"
         return "https"

@@ -9,7 +9,6 @@ import requests
 from envlock.core.digest import Digest
 from envlock.core.progress import Advance, Progress
 from envlock.host import http
-from envlock.host.files import CHUNK
 from envlock.host.store import Store
 from envlock.oci import document
 from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST
@@ -100,12 +99,15 @@ def _fetch(repository: Repository, digest: Digest, size: int, store: Store, adva
         advance(size)
         return
     where = repository.url(f"blobs/{digest}")
-    answer = repository.ask("GET", where, expected=(200,), stream=True)
     try:
-        with answer, store.writing(digest) as sink:
-            for piece in answer.iter_content(CHUNK):
-                sink.write(piece)
-                advance(len(piece))
+        with store.writing(digest) as sink:
+            http.receive(
+                lambda headers: repository.ask(
+                    "GET", where, expected=(200, 206), headers=headers, stream=True
+                ),
+                sink,
+                advance,
+            )
     except requests.RequestException as error:
         raise repository.unreachable(http.reason(error)[0]) from error
 
