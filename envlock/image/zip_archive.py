@@ -10,7 +10,8 @@ Source of the format: PKWARE APPNOTE 6.3.10. Rules kept here:
 * Methods 0 (stored) and 8 (deflate) only; nothing encrypted or patched. No member declares more
   than deflate can hold, and the whole no more than 250 times the archive (or 1 GiB).
 * Names are relative, normalised, free of control characters and backslashes; none twice, none both
-  file and directory. Regular files and directories only.
+  file and directory, no two that differ in case alone. Regular files and directories only, and no file
+  that would run as its owner or group.
 
 What breaks a rule raises InputError that names the archive and the entry.
 """
@@ -176,6 +177,9 @@ def _check_entry(entry: _Central, there: str) -> None:
     allowed = (0, stat.S_IFDIR) if directory else (0, stat.S_IFREG)
     if stat.S_IFMT(entry.mode) not in allowed:
         refuse(there, "a regular file or directory", f"a link or special file (mode {entry.mode:o})")
+    # A directory's setgid bit only says how its maker shared it, and no directory entry is installed.
+    if not directory and entry.mode & (stat.S_ISUID | stat.S_ISGID):
+        refuse(there, "a file without setuid and setgid", f"mode {entry.mode:o}")
     if directory and entry.size:
         refuse(there, "an empty directory entry", f"{entry.size} bytes")
 
@@ -194,6 +198,16 @@ def _check_names(entries: tuple[_Central, ...], where: str) -> None:
     parents = {parent for name in files for parent in _parents(name)}
     for name in sorted(files & parents):
         refuse(f"{where}: {name}", "a file or a directory", "both")
+    _check_case(files | parents, where)
+
+
+def _check_case(names: set[str], where: str) -> None:
+    """Refuse what a file system that ignores case would make one file of."""
+    seen: dict[str, str] = {}
+    for name in sorted(one.removesuffix("/") for one in names):
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            refuse(f"{where}: {name}", "names that differ in more than case", other)
 
 
 def _parents(name: str) -> Iterator[str]:

@@ -92,6 +92,10 @@ def lock(base: BaseLayer, *packages: Package) -> Lock:
     return replace(lock_of(*packages), python=PYTHON, base=Base(kind="host", layers=(base,)))
 
 
+def without_base(*packages: Package) -> Lock:
+    return replace(lock_of(*packages), python=PYTHON)
+
+
 def wheel(directory: Path, files: dict[str, bytes], name: str = "demo") -> Path:
     return write_wheel(directory, wheel_items(name, "1.0", files), name)
 

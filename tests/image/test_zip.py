@@ -26,7 +26,7 @@ BIG_SIZE = struct.pack("<HHQ", 1, 8, 5)
 
 def test_a_right_archive_is_read() -> None:
     items = [
-        Item(name="d/", mode=0o040755, method=0),
+        Item(name="d/", mode=0o042755, method=0),
         Item(name="d/a.py", data=b"x", mode=0o100755),
         Item(name="stored", data=b"yy", method=0),
         Item(name="é", data=b"zzz"),
@@ -118,6 +118,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "bad utf-8": (make_zip([Item(name="x", raw_name=b"\xff")]), "UTF-8"),
     "duplicate": (make_zip([Item(name="a"), Item(name="a")]), "one entry a name"),
     "file and directory": (make_zip([Item(name="a"), Item(name="a/b")]), "a file or a directory"),
+    "setuid": (make_zip([Item(name="a", mode=0o104755)]), "without setuid"),
+    "setgid": (make_zip([Item(name="a", mode=0o102755)]), "without setuid"),
+    "case": (make_zip([Item(name="a/B"), Item(name="a/b")]), "differ in more than case, found a/B"),
+    "case of a directory": (make_zip([Item(name="A/x"), Item(name="a/y")]), "more than case, found A"),
     "second name": (
         make_zip([Item(name="a", extra=struct.pack("<HHB", 0x7075, 1, 1))]),
         "Unicode path",
