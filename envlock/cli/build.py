@@ -9,12 +9,12 @@ import click
 from rich.table import Table
 
 from envlock.cli import inputs, options, terminal
-from envlock.cli.destination import Destination, parse_destination
+from envlock.cli.destination import Destination, Product, parse_destination
 from envlock.cli.inputs import Network, Source
 from envlock.core.progress import Progress
 from envlock.engines import docker
 from envlock.host.store import Store, default_root
-from envlock.image import dockerfile, missing
+from envlock.image import attachments, dockerfile, missing
 from envlock.image.assemble import assemble
 from envlock.image.bundle import Bundle, open_bundle
 from envlock.image.plan import DEFAULT_CREATED, BuildOptions, ImagePlan, Isa, plan
@@ -75,6 +75,18 @@ class Request:
     "its start.",
 )
 @click.option(
+    "--sbom/--no-sbom",
+    default=None,
+    help="A CycloneDX bill of materials with the image: listed under it in a registry, beside a file or "
+    "directory as DEST.cdx.json (default: with every -o).",
+)
+@click.option(
+    "--provenance/--no-provenance",
+    default=None,
+    help="How the image was made and of what, as in-toto/SLSA: in the same places, DEST.provenance.json "
+    "(default: with every -o).",
+)
+@click.option(
     "--emit-dockerfile",
     "dockerfile_directory",
     type=click.Path(file_okay=False, path_type=Path),
@@ -94,6 +106,8 @@ def command(
     threads: int | None,
     isa: Isa,
     bytecode: bool,
+    sbom: bool | None,
+    provenance: bool | None,
     dockerfile_directory: Path | None,
     offline: bool,
     ca_bundle: str | None,
@@ -127,8 +141,15 @@ def command(
         return
     destinations = tuple(parse_destination(text) for text in outputs) or _default(source.directory, tag)
     image = _build(request, store, progress)
+    named = bool(outputs)
+    product = _product(
+        request,
+        image,
+        sbom=named if sbom is None else sbom,
+        provenance=named if provenance is None else provenance,
+    )
     for destination in destinations:
-        destination.write(image, store, tag, progress, ca_bundle)
+        destination.write(product, store, tag, progress, ca_bundle)
     if as_json:
         terminal.print_json(_summary(image, destinations))
     elif not quiet:
@@ -170,6 +191,15 @@ def _build(request: Request, store: Store, progress: Progress) -> Image:
         progress=progress,
         lock_directory=source.directory,
     )
+
+
+def _product(request: Request, image: Image, *, sbom: bool, provenance: bool) -> Product:
+    """Return the image with the documents that are wanted."""
+    source = request.source
+    made = [attachments.bill(source.lock, image)] if sbom else []
+    if provenance:
+        made.append(attachments.statement(source.lock, source.data, image, request.settings))
+    return Product(image=image, attachments=tuple(made))
 
 
 def _emit(request: Request, directory: Path, store: Store, progress: Progress) -> None:

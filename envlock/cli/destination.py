@@ -1,8 +1,10 @@
-"""Where ``envlock build`` puts an image.
+"""Where ``envlock build`` puts an image and what is told about it.
 
 ``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE``, ``docker:TAG`` or ``registry:REFERENCE``.
 
-The two archive kinds are one file format, which is both (envlock/oci/archive.py).
+The two archive kinds are one file format, which is both (envlock/oci/archive.py). A bill of materials and
+provenance are listed under the image in a registry, and lie beside a directory or file: ``FILE.cdx.json``.
+An engine keeps none.
 """
 
 import os
@@ -12,15 +14,26 @@ from typing import Literal, get_args
 
 from envlock.core.progress import Progress
 from envlock.engines import docker
+from envlock.host.files import atomic_write
 from envlock.host.store import Store
+from envlock.image.attachments import Attachment
 from envlock.oci import archive, layout
 from envlock.oci.model import Image
-from envlock.oci.registry.client import connected
+from envlock.oci.registry import referrers
+from envlock.oci.registry.client import Repository, connected
 from envlock.oci.registry.push import push
 from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
 
 Kind = Literal["oci", "oci-archive", "docker-archive", "docker", "registry"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """An image, and the documents about it."""
+
+    image: Image
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +49,18 @@ class Destination:
 
     def write(
         self,
-        image: Image,
+        product: Product,
         store: Store,
         tag: str | None,
         progress: Progress,
         ca_bundle: str | None = None,
     ) -> None:
-        """Put ``image`` there, whole or not at all. ``tag`` names it inside a layout or an archive."""
+        """Put ``product`` there, whole or not at all. ``tag`` names it inside a layout or an archive."""
         if self.kind == "registry":
             with connected(Reference.parse(self.target), os.environ, ca_bundle) as repository:
-                pushed = push(image, repository, store=store, progress=progress)
-            progress.note(f"pushed {pushed.sent / 1e6:.1f} MB; {pushed.present / 1e6:.1f} MB were there")
+                _push(product, repository, store, progress)
             return
+        image = product.image
         with progress.task(f"write {self}", None):
             match self.kind:
                 case "oci":
@@ -56,6 +69,17 @@ class Destination:
                     archive.write(image, store.path, Path(self.target), tag)
                 case "docker":
                     docker.load(image, store.path, self.target)
+                    return
+            for attachment in product.attachments:
+                with atomic_write(Path(f"{self.target}.{attachment.suffix}")) as stream:
+                    stream.write(attachment.data)
+
+
+def _push(product: Product, repository: Repository, store: Store, progress: Progress) -> None:
+    pushed = push(product.image, repository, store=store, progress=progress)
+    for one in product.attachments:
+        referrers.attach(one.artifact(product.image), product.image.digest, (one.data,), repository, store)
+    progress.note(f"pushed {pushed.sent / 1e6:.1f} MB; {pushed.present / 1e6:.1f} MB were there")
 
 
 def parse_destination(text: str) -> Destination:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import yaml
+
 import envlock
 from envlock.core import canonical
 from envlock.core.digest import Digest
@@ -42,6 +44,11 @@ def runtime_files() -> RuntimeFiles:
     )
     ordered = tuple(sorted(files, key=lambda file: file.path))
     return RuntimeFiles(files=ordered, digest=digest(ordered))
+
+
+def carried() -> tuple[tuple[str, str], ...]:
+    """Return name and version of each package that travels with the runtime."""
+    return (("pyyaml", yaml.__version__),)
 
 
 def digest(files: tuple[ImageFile, ...]) -> Digest:

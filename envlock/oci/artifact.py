@@ -27,7 +27,8 @@ from envlock.oci.path import ImagePath
 from envlock.oci.source import ArchiveSource, DirectorySource, Source, VerifiedStream
 from envlock.runtime.errors import InputError
 
-_EMPTY: Final = b"{}"
+EMPTY: Final = b"{}"
+"""The config of what has none (image-spec 1.1, "guidance for an empty descriptor")."""
 _TITLE: Final = "org.opencontainers.image.title"
 _BUFFER: Final = 1 << 18
 _DIRECTORY: Final = "oci:"
@@ -44,16 +45,17 @@ class ArtifactFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """What it is, its files in order, and annotations of the whole."""
+    """What it is, its files in order, annotations of the whole, and the manifest that it is about."""
 
     artifact_type: str
     files: tuple[ArtifactFile, ...]
     annotations: tuple[tuple[str, str], ...] = ()
+    subject: Descriptor | None = None
 
     @property
     def manifest(self) -> bytes:
         """The manifest's bytes."""
-        config = Descriptor(digest=Digest.of(_EMPTY), size=len(_EMPTY), media_type=MEDIA_EMPTY)
+        config = Descriptor(digest=Digest.of(EMPTY), size=len(EMPTY), media_type=MEDIA_EMPTY)
         members: dict[str, object] = {
             "artifactType": self.artifact_type,
             "config": config.members(),
@@ -63,6 +65,8 @@ class Artifact:
         }
         if self.annotations:
             members["annotations"] = dict(self.annotations)
+        if self.subject is not None:
+            members["subject"] = self.subject.members()
         return canonical.dumps(members)
 
     @property
@@ -95,7 +99,7 @@ def write(artifact: Artifact, blobs: Blobs, file: Path, advance: Advance = lambd
     """
     manifest = artifact.manifest
     members: dict[str, bytes | Descriptor] = {
-        BLOBS + Digest.of(_EMPTY).hex: _EMPTY,
+        BLOBS + Digest.of(EMPTY).hex: EMPTY,
         BLOBS + Digest.of(manifest).hex: manifest,
         "index.json": index_of(manifest, {"artifactType": artifact.artifact_type}),
         "oci-layout": LAYOUT_FILE,

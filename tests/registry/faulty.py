@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,15 @@ _STALL = 1.5
 """Seconds without an answer."""
 
 Action = Literal[
-    "status", "drop-request", "drop-answer", "cut-answer", "garble", "lose-session", "slow", "stall"
+    "status",
+    "drop-request",
+    "drop-middle",
+    "drop-answer",
+    "cut-answer",
+    "garble",
+    "lose-session",
+    "slow",
+    "stall",
 ]
 
 
@@ -129,34 +138,46 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _serve  # noqa: N815 (the names that http.server calls)
 
     def _do_wrong(self, fault: Fault, size: int) -> None:
-        if fault.action == "status":
-            self.rfile.read(size)
-            self._answer(fault.status, list(fault.headers), b'{"errors": [{"message": "made to fail"}]}')
-        elif fault.action == "drop-request":
-            self.rfile.read(size // 2)
-            self._hang_up()
-        elif fault.action == "drop-answer":
-            self._forwarded(self.rfile.read(size))
-            self._hang_up()
-        elif fault.action == "cut-answer":
-            status, headers, body = self._forwarded(self.rfile.read(size))
-            self._answer(status, headers, body, of=len(body) // 2)
-            self._hang_up()
-        elif fault.action == "slow":
-            self._answer(*self._forwarded(self._read_slowly(size)))
-        elif fault.action == "stall":
-            self.rfile.read(size)
-            time.sleep(_STALL)
-            self._hang_up()
-        elif fault.action == "lose-session":
-            # As if the registry had been started anew without what it was being sent.
-            self.rfile.read(size)
-            self.path = re.sub(r"uploads/[^?]*", "uploads/00000000-0000-0000-0000-000000000000", self.path)
-            self._answer(404, [], b"")
-        else:
-            status, headers, body = self._forwarded(self.rfile.read(size))
-            kept = [(name, value) for name, value in headers if name != "Docker-Content-Digest"]
-            self._answer(status, kept, body[::-1])
+        getattr(self, f"_{fault.action.replace('-', '_')}")(fault, size)
+
+    def _status(self, fault: Fault, size: int) -> None:
+        self.rfile.read(size)
+        self._answer(fault.status, list(fault.headers), b'{"errors": [{"message": "made to fail"}]}')
+
+    def _drop_request(self, _: Fault, size: int) -> None:
+        self.rfile.read(size // 2)
+        self._hang_up()
+
+    def _drop_middle(self, _: Fault, size: int) -> None:
+        self._forward_half(size)
+        self._hang_up()
+
+    def _drop_answer(self, _: Fault, size: int) -> None:
+        self._forwarded(self.rfile.read(size))
+        self._hang_up()
+
+    def _cut_answer(self, _: Fault, size: int) -> None:
+        status, headers, body = self._forwarded(self.rfile.read(size))
+        self._answer(status, headers, body, of=len(body) // 2)
+        self._hang_up()
+
+    def _slow(self, _: Fault, size: int) -> None:
+        self._answer(*self._forwarded(self._read_slowly(size)))
+
+    def _stall(self, _: Fault, size: int) -> None:
+        self.rfile.read(size)
+        time.sleep(_STALL)
+        self._hang_up()
+
+    def _lose_session(self, _: Fault, size: int) -> None:
+        """As if the registry had been started anew without what it was being sent."""
+        self.rfile.read(size)
+        self._answer(404, [], b"")
+
+    def _garble(self, _: Fault, size: int) -> None:
+        status, headers, body = self._forwarded(self.rfile.read(size))
+        kept = [(name, value) for name, value in headers if name != "Docker-Content-Digest"]
+        self._answer(status, kept, body[::-1])
 
     def _read_slowly(self, size: int) -> bytes:
         """Take a body no faster than _SPEED, so that the sender's buffers fill and it has to wait."""
@@ -186,6 +207,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             kept.append(("Content-Length", answer.headers.get("Content-Length") or "0"))
         return answer.status, kept, data
+
+    def _forward_half(self, size: int) -> None:
+        """Hand on a request whose body ends in its middle, as when the line breaks."""
+        host, _, port = self.told.upstream.partition(":")
+        head = f"{self.command} {self.path} HTTP/1.1\r\n{self.headers}"
+        with socket.create_connection((host, int(port))) as line:
+            line.sendall(head.encode() + self.rfile.read(size // 2))
+            line.shutdown(socket.SHUT_WR)
+            line.recv(1)
+        # The registry closes its file after it has hung up.
+        time.sleep(0.1)
 
     def _give_token(self) -> None:
         self.told.asked.append(parse_qs(urlsplit(self.path).query))

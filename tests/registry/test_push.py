@@ -20,8 +20,9 @@ from envlock.oci.registry.upload import Blob, upload
 from envlock.runtime.errors import InputError, IntegrityError, UnreachableError
 from tests.oci.images import Builder, file
 from tests.registry.conftest import quick
-from tests.registry.faulty import Fault, Proxy
+from tests.registry.faulty import Fault, Proxy, proxied
 from tests.registry.real import RealRegistry
+from tests.registry.simulator import simulated
 
 pytestmark = pytest.mark.registry
 
@@ -47,8 +48,7 @@ def pulled_files(repository: Repository, root: Path) -> dict[str, bytes]:
 def test_what_was_pushed_comes_back(builder: Builder, repository: Repository, tmp_path: Path) -> None:
     image = image_of(builder, b"one", b"two")
     done = pushed(builder, image, repository)
-    assert done.digest == image.digest
-    assert done.present == 0
+    assert done == Pushed(sent=sum(one.size for one in image.layers) + len(image.config), present=0)
     assert pulled_files(repository, tmp_path) == {"0": b"one", "1": b"two"}
 
 
@@ -151,16 +151,18 @@ def test_a_passing_fault_does_not_stop_a_push(
 ) -> None:
     proxy.faults.append(Fault(**{name: getattr(fault, name) for name in Fault.__slots__}))
     image = image_of(builder, os.urandom(100_000))
-    assert pushed(builder, image, repository).digest == image.digest
+    assert pushed(builder, image, repository).sent
     assert proxy.faults[0].times == 0
     assert set(pulled_files(repository, tmp_path)) == {"0"}
 
 
-def test_an_upload_goes_on_where_the_line_broke(
-    builder: Builder, repository: Repository, proxy: Proxy
-) -> None:
+@pytest.fixture
+def big(builder: Builder) -> Blob:
     layer = builder.layer(file("/big", os.urandom(4 * MEGABYTE)))
-    blob = Blob(digest=layer.blob, size=layer.size, open=lambda: builder.store.path(layer.blob).open("rb"))
+    return Blob(digest=layer.blob, size=layer.size, open=lambda: builder.store.path(layer.blob).open("rb"))
+
+
+def test_an_upload_goes_on_where_the_line_broke(big: Blob, repository: Repository, proxy: Proxy) -> None:
     # The line breaks in the middle of the third piece.
     broken = Fault(method="PATCH", path="uploads", action="drop-request", times=0)
     proxy.faults.append(broken)
@@ -170,11 +172,30 @@ def test_an_upload_goes_on_where_the_line_broke(
         told.append(amount)
         broken.times = int(len(told) == 2)
 
-    assert upload(repository, blob, advance, chunk=MEGABYTE)
-    assert sum(told) == layer.size
+    assert upload(repository, big, advance, chunk=MEGABYTE)
+    assert sum(told) == big.size
     # One piece was sent twice, the two before it once.
-    assert proxy.sent("PATCH") == layer.size + MEGABYTE
-    assert repository.ask("HEAD", repository.url(f"blobs/{blob.digest}"), expected=(200,))
+    assert proxy.sent("PATCH") == big.size + MEGABYTE
+    assert repository.ask("HEAD", repository.url(f"blobs/{big.digest}"), expected=(200,))
+
+
+def test_a_registry_that_keeps_part_of_a_piece_is_sent_the_rest(big: Blob, environ: dict[str, str]) -> None:
+    with simulated() as simulator, proxied(simulator.host) as proxy:
+        proxy.faults.append(Fault(method="PATCH", path="uploads", action="drop-middle"))
+        with connected(Reference.parse(f"{proxy.host}/a:1"), environ) as repository:
+            assert upload(quick(repository), big, lambda _: None, chunk=2 * MEGABYTE)
+        assert str(big.digest) in simulator.blobs
+        # What had arrived of the first piece was not sent again.
+        assert proxy.sent("PATCH") == big.size + MEGABYTE
+
+
+def test_a_registry_that_loses_count_of_a_piece_is_sent_the_blob_anew(
+    big: Blob, repository: Repository, proxy: Proxy
+) -> None:
+    proxy.faults.append(Fault(method="PATCH", path="uploads", action="drop-middle"))
+    assert upload(repository, big, lambda _: None, chunk=2 * MEGABYTE)
+    assert proxy.sent("PATCH") == big.size + 2 * MEGABYTE
+    assert repository.ask("HEAD", repository.url(f"blobs/{big.digest}"), expected=(200,))
 
 
 def test_a_slow_line_is_no_broken_one(builder: Builder, repository: Repository, proxy: Proxy) -> None:
@@ -193,7 +214,7 @@ def test_a_registry_that_stops_answering_is_asked_again(
     repository.timeout = (0.5, 0.5)
     proxy.faults.append(Fault(method=method, path="", action="stall"))
     image = image_of(builder, b"one")
-    assert pushed(builder, image, repository).digest == image.digest
+    assert pushed(builder, image, repository).sent
     assert proxy.faults[0].times == 0
 
 
@@ -232,7 +253,7 @@ def test_a_registry_that_keeps_other_bytes_is_found_out(
     builder: Builder, repository: Repository, proxy: Proxy
 ) -> None:
     proxy.faults.append(Fault(method="GET", path="manifests", action="garble"))
-    with pytest.raises(IntegrityError, match="another image than was pushed"):
+    with pytest.raises(IntegrityError, match="another manifest than was pushed"):
         pushed(builder, image_of(builder, b"one"), repository)
 
 

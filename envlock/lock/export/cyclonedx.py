@@ -10,12 +10,15 @@ Rules kept here:
 * A wheel that is not the public index's own file says so in its package URL (``checksum``,
   ``vcs_url``, ``download_url``); the project's own code is ``pkg:generic``, since the public index may
   have something else under that name.
+* Of an image, the bill also names what the lock does not list: envlock's runtime and what that carries,
+  and the image that it stands on.
 * CycloneDX has no place for evidence, gaps and the like: they are properties named ``envlock:…``.
 """
 
 import json
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cyclonedx.model import (
@@ -33,6 +36,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from envlock import __version__
+from envlock.core.digest import Digest
 from envlock.lock.identity import environment_id
 from envlock.lock.model import CondaPackage, Lock, Package, SystemPackage
 
@@ -42,19 +46,22 @@ _PUBLIC: Final = "pypi"
 _ORPHANS: Final = "envlock-orphans"
 
 
-def dumps(lock: Lock) -> bytes:
-    """Return the bill of materials as JSON."""
-    identity = str(environment_id(lock))
-    root = Component(
-        type=ComponentType.APPLICATION,
-        name="environment",
-        version=identity,
-        bom_ref=identity,
-        properties=_properties(_facts(lock)),
-    )
-    components = tuple(_components(lock))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """An image of the lock: its manifest, its runtime, and the packages, name and version, in that."""
+
+    manifest: Digest
+    runtime: Digest
+    carried: tuple[tuple[str, str], ...]
+
+
+def dumps(lock: Lock, image: ImageFacts | None = None) -> bytes:
+    """Return the bill of materials of the environment, or of an image of it, as JSON."""
+    root = _environment(lock) if image is None else _image(lock, image)
+    components = (*_components(lock), *(_added(lock, image) if image is not None else ()))
+    kind = "environment" if image is None else "image"
     bom = Bom(
-        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:dev.envlock:environment:{identity}"),
+        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:dev.envlock:{kind}:{root.version}"),
         metadata=BomMetaData(component=root, tools=ToolRepository(components=[_tool()])),
         components=components,
     )
@@ -63,6 +70,51 @@ def dumps(lock: Lock) -> bytes:
     # The library writes the time of day, which the format does not demand.
     del document["metadata"]["timestamp"]
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _environment(lock: Lock) -> Component:
+    identity = str(environment_id(lock))
+    return Component(
+        type=ComponentType.APPLICATION,
+        name="environment",
+        version=identity,
+        bom_ref=identity,
+        properties=_properties(_facts(lock)),
+    )
+
+
+def _image(lock: Lock, image: ImageFacts) -> Component:
+    identity = ("environment-id", str(environment_id(lock)))
+    return Component(
+        type=ComponentType.CONTAINER,
+        name="envlock-image",
+        version=str(image.manifest),
+        bom_ref=str(image.manifest),
+        properties=_properties([identity, *_facts(lock)]),
+    )
+
+
+def _added(lock: Lock, image: ImageFacts) -> Iterator[Component]:
+    """Yield what the image has besides the environment."""
+    yield Component(
+        type=ComponentType.APPLICATION,
+        name="envlock-runtime",
+        version=__version__,
+        bom_ref="envlock-runtime",
+        properties=_properties([("digest", str(image.runtime))]),
+    )
+    for name, version in image.carried:
+        # A reference of its own: the environment may have the same package.
+        url = PackageURL("pypi", None, name, version)
+        yield Component(
+            type=ComponentType.LIBRARY,
+            name=name,
+            version=version,
+            bom_ref=f"envlock-runtime/{name}",
+            purl=url,
+        )
+    if lock.base.reference is not None:
+        yield Component(type=ComponentType.CONTAINER, name=lock.base.reference, bom_ref="base-image")
 
 
 def _tool() -> Component:

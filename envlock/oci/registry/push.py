@@ -1,16 +1,18 @@
-"""An image into a registry: its blobs, then its manifest, then proof that it is there.
+"""Into a registry: blobs, then the manifest that names them, then proof that it is there.
 
 The manifest goes last, so nobody ever pulls an image that is not whole. What a registry is known to
 have of another repository (from an earlier push of this machine) is mounted, not sent.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+import requests
 
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
@@ -27,45 +29,77 @@ _FACTS = "pushed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """The image's digest in the registry, and how much of it had to be sent, in bytes."""
+    """How many bytes of blobs had to be sent, and how many were there."""
 
-    digest: Digest
     sent: int
     present: int
 
 
-def push(image: Image, repository: Repository, *, store: Store, progress: Progress) -> Pushed:
-    """Push ``image``, whose layers lie in ``store``, under the tag of the repository's reference.
+def push(
+    image: Image, repository: Repository, *, store: Store, progress: Progress, wanted: str | None = None
+) -> Pushed:
+    """Push ``image``, whose layers lie in ``store``, as ``wanted``: by default the reference's tag.
 
     Raises UnreachableError, InputError for a layer that the store has not, and IntegrityError when the
     registry gives back another manifest than was pushed.
     """
+    blobs = (in_memory(image.config), *(in_store(one.blob, one.size, store) for one in image.layers))
+    done = push_blobs(blobs, repository, store=store, progress=progress)
+    put_manifest(repository, image.manifest, MEDIA_MANIFEST, wanted or repository.reference.wanted)
+    return done
+
+
+def push_blobs(blobs: Iterable[Blob], repository: Repository, *, store: Store, progress: Progress) -> Pushed:
+    """Push what the repository lacks of ``blobs``. Raises UnreachableError."""
     reference = repository.reference
-    blobs = tuple(iterate(tuple(_blobs(image, store))))
-    total = sum(blob.size for blob in blobs)
+    ordered = tuple(iterate(tuple(blobs)))
+    total = sum(blob.size for blob in ordered)
     with progress.task(f"push to {reference}", total, "B") as advance, ThreadPoolExecutor(_THREADS) as pool:
 
         def send(blob: Blob) -> int:
-            sent = upload(repository, blob, advance, _neighbour(blob, reference, store))
-            store.remember(_FACTS, _key(blob, reference), {"repository": reference.repository})
+            sent = upload(repository, blob, advance, neighbour(blob.digest, reference, store))
+            store.remember(_FACTS, _key(blob.digest, reference), {"repository": reference.repository})
             return blob.size if sent else 0
 
-        sent = sum(pool.map(send, blobs))
-    _put_manifest(repository, image)
-    return Pushed(digest=image.digest, sent=sent, present=total - sent)
+        sent = sum(pool.map(send, ordered))
+    return Pushed(sent=sent, present=total - sent)
 
 
-def _blobs(image: Image, store: Store) -> Iterator[Blob]:
-    yield Blob(digest=image.config_digest, size=len(image.config), open=_memory(image.config))
-    for layer in image.layers:
-        path = store.find(layer.blob)
-        if path is None:
-            raise InputError("a layer is not in the store", where=str(layer.blob), hint="build again")
-        yield Blob(digest=layer.blob, size=layer.size, open=_file(path))
+def in_memory(data: bytes) -> Blob:
+    """Return the blob of these bytes."""
+    return Blob(digest=Digest.of(data), size=len(data), open=lambda: io.BytesIO(data))
 
 
-def _memory(data: bytes) -> Callable[[], AbstractContextManager[IO[bytes]]]:
-    return lambda: io.BytesIO(data)
+def in_store(digest: Digest, size: int, store: Store) -> Blob:
+    """Return a blob that lies in ``store``. Raises InputError when it does not."""
+    path = store.find(digest)
+    if path is None:
+        raise InputError("a blob is not in the store", where=str(digest), hint="build again")
+    return Blob(digest=digest, size=size, open=_file(path))
+
+
+def put_manifest(repository: Repository, manifest: bytes, media_type: str, wanted: str) -> requests.Response:
+    """Store a manifest as ``wanted`` and read it back; return the answer that it was stored with."""
+    done = repository.ask(
+        "PUT",
+        repository.url(f"manifests/{wanted}"),
+        expected=(201,),
+        headers={"Content-Type": media_type},
+        data=manifest,
+    )
+    expected = Digest.of(manifest)
+    answer = repository.ask(
+        "GET", repository.url(f"manifests/{expected}"), expected=(200,), headers={"Accept": media_type}
+    )
+    found = Digest.of(answer.content)
+    if found != expected:
+        raise IntegrityError(
+            "the registry has another manifest than was pushed",
+            where=f"{repository.reference.name}@{expected}",
+            expected=str(expected),
+            found=str(found),
+        )
+    return done
 
 
 def _file(path: Path) -> Callable[[], AbstractContextManager[IO[bytes]]]:
@@ -77,36 +111,11 @@ def _file(path: Path) -> Callable[[], AbstractContextManager[IO[bytes]]]:
     return opened
 
 
-def _neighbour(blob: Blob, reference: Reference, store: Store) -> str | None:
+def neighbour(digest: Digest, reference: Reference, store: Store) -> str | None:
     """Return another repository of the registry that this machine pushed the blob to."""
-    known = (store.fact(_FACTS, _key(blob, reference)) or {}).get("repository")
+    known = (store.fact(_FACTS, _key(digest, reference)) or {}).get("repository")
     return known if isinstance(known, str) and known != reference.repository else None
 
 
-def _key(blob: Blob, reference: Reference) -> str:
-    return f"{reference.registry} {blob.digest}"
-
-
-def _put_manifest(repository: Repository, image: Image) -> None:
-    repository.ask(
-        "PUT",
-        repository.url(f"manifests/{repository.reference.wanted}"),
-        expected=(201,),
-        headers={"Content-Type": MEDIA_MANIFEST},
-        data=image.manifest,
-    )
-    pinned = replace(repository.reference, digest=image.digest)
-    answer = repository.ask(
-        "GET",
-        repository.url(f"manifests/{pinned.wanted}"),
-        expected=(200,),
-        headers={"Accept": MEDIA_MANIFEST},
-    )
-    found = Digest.of(answer.content)
-    if found != image.digest:
-        raise IntegrityError(
-            "the registry has another image than was pushed",
-            where=str(pinned),
-            expected=str(image.digest),
-            found=str(found),
-        )
+def _key(digest: Digest, reference: Reference) -> str:
+    return f"{reference.registry} {digest}"

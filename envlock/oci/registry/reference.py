@@ -38,7 +38,12 @@ class Reference:
     def __str__(self) -> str:
         """Return the name with its tag or, where it has one, its digest."""
         own = f"@{self.digest}" if self.digest is not None else f":{self.tag}"
-        return f"{self.registry}/{self.repository}{own}"
+        return f"{self.name}{own}"
+
+    @property
+    def name(self) -> str:
+        """Registry and repository, without tag and digest."""
+        return f"{self.registry}/{self.repository}"
 
     @property
     def host(self) -> str:
