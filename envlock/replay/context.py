@@ -22,9 +22,9 @@ def differences(records: tuple[RunRecord, ...]) -> tuple[Difference, ...]:
     subjects = list(dict.fromkeys(subject for of_run in facts for subject in of_run))
     found = [Difference(subject=name, values=tuple(one.get(name) for one in facts)) for name in subjects]
     differing = [one for one in found if _differs(one)]
-    # Other seeds, or seeds for other names: then every seed that was handed out differs, which says no more.
+    # Other seeds, or seeds for other names: then all that comes of them differs, which says no more.
     seeded_alike = not _SEEDING & {one.subject for one in differing}
-    tables = [*([_seeds] if seeded_alike else []), _variables, _operations]
+    tables = [*([_seeds, _splits] if seeded_alike else []), _reseedings, _variables, _operations]
     return tuple(
         differing + [one for table in tables for one in _rows([table(record) for record in records])]
     )
@@ -71,6 +71,15 @@ def _differs(difference: Difference) -> bool:
 
 def _seeds(record: RunRecord) -> dict[str, str]:
     return {f"seed {seed.stream} ({seed.process})": str(seed.value) for seed in record.seeds}
+
+
+def _reseedings(record: RunRecord) -> dict[str, str]:
+    """Return what the job seeded itself; of several values at one line, the last as sorted."""
+    return {f"{one.function} at {one.where} ({one.process})": one.value for one in record.reseedings}
+
+
+def _splits(record: RunRecord) -> dict[str, str]:
+    return {f"split {one.stream}": f"{one.sizes} {one.sha256[:12]}" for one in record.splits}
 
 
 def _variables(record: RunRecord) -> dict[str, str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 
-from envlock.runtime import identity
+from envlock.runtime import entropy, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +29,17 @@ if TYPE_CHECKING:
 _TARGETS = {
     "cupy": ("frameworks.cupy", "after_import"),
     "jax": ("frameworks.jax", "after_import"),
+    "lightgbm": ("frameworks.lightgbm", "after_import"),
     "multiprocessing.process": ("processes", "number_processes"),
     "multiprocessing.spawn": ("processes", "hand_paths_on"),
     "multiprocessing.util": ("processes", "number_services"),
+    "numba": ("frameworks.numba", "after_import"),
     "numpy.random": ("frameworks.numpy", "after_import"),
     "random": ("frameworks.python", "after_import"),
     "subprocess": ("processes", "number_subprocesses"),
     "tensorflow": ("frameworks.tensorflow", "after_import"),
     "torch": ("frameworks.torch", "after_import"),
+    "xgboost": ("frameworks.xgboost", "after_import"),
 }
 REFUSED = 121
 
@@ -88,6 +91,7 @@ def install() -> None:
     """Join the run and watch imports; what was imported before us is seeded now."""
     try:
         identity.join_run(os.environ)
+        entropy.watch()
         sys.meta_path.insert(0, Finder())
         os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
         for name in _TARGETS:

@@ -91,8 +91,8 @@ def number_processes(module: Any) -> None:
         become(getattr(self, _ATTRIBUTE, None))
         return bootstrap(self, *args, **kwargs)
 
-    _replace(base, "start", start, numbered_start)
-    _replace(base, _BOOTSTRAP, bootstrap, identified_bootstrap)
+    replace(base, "start", start, numbered_start)
+    replace(base, _BOOTSTRAP, bootstrap, identified_bootstrap)
 
 
 def hand_paths_on(module: Any) -> None:
@@ -110,8 +110,8 @@ def hand_paths_on(module: Any) -> None:
         become(data.get(_PREPARATION))
         return prepare(data)
 
-    _replace(module, "get_preparation_data", get_data, data_with_path)
-    _replace(module, "prepare", prepare, identified_prepare)
+    replace(module, "get_preparation_data", get_data, data_with_path)
+    replace(module, "prepare", prepare, identified_prepare)
 
 
 def number_services(module: Any) -> None:
@@ -128,7 +128,7 @@ def number_services(module: Any) -> None:
             finally:
                 os.environ[identity.VARIABLE] = own
 
-    _replace(module, "spawnv_passfds", spawn, numbered_spawn)
+    replace(module, "spawnv_passfds", spawn, numbered_spawn)
 
 
 def number_subprocesses(module: Any) -> None:
@@ -145,7 +145,7 @@ def number_subprocesses(module: Any) -> None:
         with _Given(path, will_exec=True):
             initialise(self, *args, **kwargs)
 
-    _replace(module.Popen, "__init__", initialise, numbered_initialise)
+    replace(module.Popen, "__init__", initialise, numbered_initialise)
 
 
 def become(path: tuple[str, ...] | None) -> None:
@@ -182,7 +182,8 @@ def _with_path(env: Any, path: tuple[str, ...]) -> Any:
     return copy
 
 
-def _replace(owner: Any, name: str, original: Any, replacement: Any) -> None:
+def replace(owner: Any, name: str, original: Any, replacement: Any) -> None:
+    """Put ``replacement`` in the place of ``owner.name``, looking like it."""
     for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
         setattr(replacement, attribute, getattr(original, attribute, None))
     replacement.__wrapped__ = original

@@ -120,6 +120,16 @@ class Mapping:
                 raise self._not_text(f"{key}[{index}]", item)
         return tuple(str(item) for item in items)
 
+    def integers(self, key: str) -> tuple[int, ...]:
+        """Return a sequence of integers of at least 0; absent: empty."""
+        items = self._sequence(key)
+        for index, item in enumerate(items):
+            if isinstance(item, bool) or not isinstance(item, int) or item < 0:
+                raise self.error(
+                    f"{key}[{index}]", expected="an integer of at least 0", found=_described(item)
+                )
+        return tuple(int(item) for item in items if isinstance(item, int))
+
     def mapping(self, key: str) -> Mapping:
         """Return the mapping under ``key``; absent: an empty one."""
         found = self.get(key)

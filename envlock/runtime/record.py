@@ -12,13 +12,14 @@ import json
 import os
 import re
 
-from envlock.runtime import decimals, document, manifest, masking
+from envlock.runtime import decimals, document, manifest, masking, told
 from envlock.runtime.errors import InputError
 from envlock.runtime.hostfacts import GpuDevice, HostFacts
 from envlock.runtime.image import Gap
 from envlock.runtime.manifest import Manifest
 from envlock.runtime.rank import Rank
 from envlock.runtime.reader import Mapping
+from envlock.runtime.told import HandedSeed, NondeterministicOperation, Reseeding, Split
 from envlock.runtime.value import Value
 
 TYPE_CHECKING = False
@@ -29,14 +30,6 @@ VERSION = 1
 STATES = ("running", "finished", "failed", "killed")
 """Running: not ended, or killed with its container. Finished: status 0. Killed: by a signal."""
 GRADES = ("same", "compatible", "numerics may differ", "will not run")
-
-
-class HandedSeed(Value):
-    """A seed that was handed out. ``process`` as ``rank/0/proc/1``; ``stream`` as ``numpy/gen/0``."""
-
-    process: str
-    stream: str
-    value: int
 
 
 class FileHash(Value):
@@ -55,13 +48,6 @@ class KeptSwitch(Value):
     name: str
     value: str
     wanted: str
-
-
-class NondeterministicOperation(Value):
-    """An operation without a deterministic variant that ran, and the line that called it."""
-
-    operation: str
-    where: str
 
 
 class RunRecord(Value):
@@ -98,6 +84,8 @@ class RunRecord(Value):
     kept: tuple[KeptSwitch, ...] = ()
     nondeterministic: tuple[NondeterministicOperation, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    reseedings: tuple[Reseeding, ...] = ()
+    splits: tuple[Split, ...] = ()
     fingerprint: Fingerprint | None = None
     """Of the host's numerics, where it was asked for."""
 
@@ -136,6 +124,8 @@ def to_json(record: RunRecord) -> bytes:
         "exit-status": record.exit_status,
         "preflight": {"grade": record.grade, "reasons": list(record.reasons)},
         "seeds": [{**one.as_dict(), "value": decimals.to_text(one.value)} for one in record.seeds],
+        "reseedings": [one.as_dict() for one in record.reseedings],
+        "splits": [told.split_document(one) for one in record.splits],
         "inputs": [one.as_dict() for one in record.inputs],
         "outputs": [one.as_dict() for one in record.outputs],
         "determinism": {
@@ -186,7 +176,7 @@ def parse(data: bytes, where: str) -> RunRecord:
         exit_status=top.optional_integer("exit-status", 0),
         grade=_required_choice(preflight, "grade", GRADES),
         reasons=preflight.texts("reasons"),
-        seeds=tuple(map(_seed, top.mappings("seeds"))),
+        seeds=tuple(map(told.seed_of, top.mappings("seeds"))),
         inputs=tuple(map(_file, top.mappings("inputs"))),
         outputs=tuple(map(_file, top.mappings("outputs"))),
         switches=determinism.text_items("switches"),
@@ -194,11 +184,10 @@ def parse(data: bytes, where: str) -> RunRecord:
             KeptSwitch(one.text("name", None), one.text("value", None), one.text("wanted", ""))
             for one in determinism.mappings("kept")
         ),
-        nondeterministic=tuple(
-            NondeterministicOperation(one.text("operation", None), one.text("where", None))
-            for one in determinism.mappings("nondeterministic")
-        ),
+        nondeterministic=tuple(map(told.operation_of, determinism.mappings("nondeterministic"))),
         gaps=tuple(Gap(one.text("subject", None), one.text("reason", None)) for one in top.mappings("gaps")),
+        reseedings=tuple(map(told.reseeding_of, top.mappings("reseedings"))),
+        splits=tuple(map(told.split_of, top.mappings("splits"))),
         fingerprint=None if top.get("fingerprint") is None else _fingerprint(top.mapping("fingerprint")),
     )
 
@@ -275,14 +264,6 @@ def _rank(section: Mapping) -> Rank:
         section.integer("local-rank", 0),
         section.text("source", "none"),
     )
-
-
-def _seed(section: Mapping) -> HandedSeed:
-    digits = section.text("value", None)
-    value = decimals.from_text(digits)
-    if value is None:
-        raise section.error("value", expected="decimal digits", found=repr(digits))
-    return HandedSeed(section.text("process", ""), section.text("stream", None), value)
 
 
 def _file(section: Mapping) -> FileHash:

@@ -15,7 +15,7 @@ rank and in every process (a split must be), unless asked for with ``per_rank=Tr
 when ranks are distinct): what scripts get that seed everything with one number. All else, worker
 processes and unseeded Generators included, has no such number and comes from the tree.
 
-In a job: ``from envlock.runtime import seeds; seeds.generator("data.shuffle")``.
+In a job: ``from envlock.runtime import seeds; seeds.generator("data.shuffle")`` (docs/randomness.md).
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from hashlib import sha256
+    from typing import Any, TypeVar
 
     import numpy as np
     import torch
 
     from envlock.runtime.manifest import Manifest
     from envlock.runtime.rank import Rank
+
+    Item = TypeVar("Item")
 else:
     # The interpreter's own SHA-256, as the standard library's random does it: hashlib loads OpenSSL,
     # which takes longer than all seeds together. _sha2 is Python 3.12's, _sha256 that of those before.
@@ -53,6 +56,9 @@ LIBRARY_STREAMS = (
     ("tensorflow", 64),
     ("jax", 64),
     ("cupy", 32),
+    ("numba", 32),
+    ("lightgbm", 32),
+    ("xgboost", 32),
 )
 """(stream, bits) of each library, in the order of docs/runtime.md's table."""
 
@@ -193,6 +199,48 @@ def torch_generator(name: str, *, per_rank: bool = False, device: str = "cpu") -
     import torch
 
     return torch.Generator(device=device).manual_seed(seed(name, 64, per_rank=per_rank))
+
+
+def tf_generator(name: str, *, per_rank: bool = False) -> Any:
+    """Return a ``tf.random.Generator`` (63 bits) for your own stream ``name``; see :func:`seed`."""
+    import tensorflow as tf
+
+    # TensorFlow keeps seeds in signed 64-bit integers.
+    return tf.random.Generator.from_seed(seed(name, 64, per_rank=per_rank) >> 1)
+
+
+def jax_key(name: str = "jax", *, per_rank: bool = False) -> Any:
+    """Return a JAX key (threefry, 64 bits) for your own stream ``name``, or JAX's; see :func:`seed`.
+
+    ``jax.random.key`` drops all but 32 bits of a seed unless JAX computes in 64 bits, and takes none
+    above 2^63.
+    """
+    import jax
+
+    value = seed(name, 64, per_rank=per_rank)
+    halves = jax.numpy.array([value >> 32, value & 0xFFFFFFFF], "uint32")
+    return jax.random.wrap_key_data(halves, impl="threefry2x32")
+
+
+def split(
+    name: str, items: Sequence[Item], parts: Sequence[float], *, per_rank: bool = False
+) -> tuple[list[Item], ...]:
+    """Return ``items`` divided at random, the same on every rank and in every process.
+
+    ``parts`` are sizes that sum to the number of items, or fractions that sum to 1. Items keep their
+    order within a part. The record gets the stream's seed and the SHA-256 of who belongs where, so
+    that two runs whose data or split differ are told apart. Raises InputError for parts that do not
+    sum up, and for ``per_rank``: ranks that split differently train on each other's test data.
+    """
+    from envlock.runtime import splits, spool
+
+    if per_rank:
+        raise InputError("a split can't differ by rank", where=name, hint="leave per_rank out")
+    value = seed(name, 128)
+    made = splits.divide(items, splits.sizes(len(items), parts), value)
+    sizes = ",".join(str(len(part)) for part in made)
+    spool.report("split", name, decimals.to_text(value), sizes, splits.membership(made))
+    return made
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:

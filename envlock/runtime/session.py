@@ -8,12 +8,12 @@ import sys
 import time
 from binascii import hexlify
 
-from envlock.runtime import decimals, determinism, job, outputs, preparation, record, report, spool
+from envlock.runtime import decimals, determinism, job, outputs, preparation, record, report, spool, told
 from envlock.runtime.image import Gap
 from envlock.runtime.masking import MASK
 from envlock.runtime.preparation import Prepared
-from envlock.runtime.record import FileHash, HandedSeed, KeptSwitch, NondeterministicOperation, RunRecord
-from envlock.runtime.value import Value
+from envlock.runtime.record import FileHash, KeptSwitch, RunRecord
+from envlock.runtime.told import HandedSeed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from envlock.runtime.options import Options
 
 _RUN_BYTES = 16
-_SEED_FIELDS = 3
-_PAIR = 2
-
-
-class Merged(Value):
-    """What the job's processes told."""
-
-    seeds: tuple[HandedSeed, ...] = ()
-    nondeterministic: tuple[NondeterministicOperation, ...] = ()
-    gaps: tuple[Gap, ...] = ()
 
 
 def run(prepared: Prepared, given: Options, layout: Layout) -> int:
@@ -46,7 +36,7 @@ def run(prepared: Prepared, given: Options, layout: Layout) -> int:
     try:
         environ = preparation.job_environment(prepared, run=begun.run, spool=directory, quiet=given.quiet)
         ended = _job(prepared, environ)
-        merged = _merged(directory)
+        heard = told.read(spool.merge(directory) if directory else ())
     finally:
         if directory:
             spool.remove(directory)
@@ -54,9 +44,11 @@ def run(prepared: Prepared, given: Options, layout: Layout) -> int:
         state="killed" if ended.signal else "failed" if ended.status else "finished",
         ended=_now(),
         exit_status=ended.status,
-        seeds=(*begun.seeds, *merged.seeds),
-        nondeterministic=merged.nondeterministic,
-        gaps=tuple(sorted({*begun.gaps, *merged.gaps})),
+        seeds=(*begun.seeds, *heard.seeds),
+        nondeterministic=heard.nondeterministic,
+        reseedings=heard.reseedings,
+        splits=heard.splits,
+        gaps=tuple(sorted({*begun.gaps, *heard.gaps})),
         outputs=_outputs(prepared, layout, before),
     )
     failed = None if unwritable else _write(path, done, durable=True)
@@ -121,30 +113,6 @@ def _spool(layout: Layout) -> str | None:
         with contextlib.suppress(OSError):
             return spool.make(parent)
     return None
-
-
-def _merged(directory: str | None) -> Merged:
-    """Return what the processes told; a line that is not as it should be is left out."""
-    merged = Merged()
-    for kind, *fields in spool.merge(directory) if directory else ():
-        merged = _with_line(merged, kind, fields)
-    return merged
-
-
-def _with_line(merged: Merged, kind: str, fields: list[str]) -> Merged:
-    if kind == "seed" and len(fields) == _SEED_FIELDS:
-        value = decimals.from_text(fields[2])
-        if value is not None:
-            return merged.replace(seeds=(*merged.seeds, HandedSeed(fields[0], fields[1], value)))
-    if len(fields) != _PAIR:
-        return merged
-    if kind == "nondeterministic":
-        found = NondeterministicOperation(*fields)
-        return merged.replace(nondeterministic=(*merged.nondeterministic, found))
-    if kind == "generators":
-        reason = f"made {fields[1]} unseeded NumPy Generators or more; their seeds are numpy/gen/<ordinal>"
-        return merged.replace(gaps=(*merged.gaps, Gap(fields[0], reason)))
-    return merged.replace(gaps=(*merged.gaps, Gap(*fields))) if kind == "gap" else merged
 
 
 def _outputs(

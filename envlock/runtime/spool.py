@@ -49,15 +49,15 @@ def report_seed(process: str, stream: str, value: int) -> None:
     report("seed", process, stream, decimals.to_text(value))
 
 
-def report_generator(process: str, ordinal: int, value: int) -> None:
-    """Tell of an unseeded NumPy Generator: each of the first 100, then at each doubling only.
+def report_generator(process: str, stream: str, ordinal: int, value: int) -> None:
+    """Tell of an unseeded generator of ``stream``: each of the first 100, then at each doubling only.
 
     A job that makes a million of them would fill the spool; their seeds follow from the ordinal.
     """
     if ordinal < _MOST_GENERATORS:
-        report_seed(process, f"numpy/gen/{ordinal}", value)
+        report_seed(process, f"{stream}/gen/{ordinal}", value)
     elif ordinal & (ordinal - 1) == 0:
-        report("generators", process, str(ordinal))
+        report("generators", process, stream, str(ordinal))
 
 
 def report(kind: str, *fields: str) -> None:

@@ -15,11 +15,10 @@ from envlock.runtime.manifest import Cpu, Determinism, Manifest, SeedingPolicy
 from envlock.runtime.rank import Rank
 from envlock.runtime.record import (
     FileHash,
-    HandedSeed,
     KeptSwitch,
-    NondeterministicOperation,
     RunRecord,
 )
+from envlock.runtime.told import HandedSeed, NondeterministicOperation, Reseeding, Split
 from tests.replay.conftest import HOST, record
 
 A, B = "a" * 64, "b" * 64
@@ -150,6 +149,8 @@ def test_inputs_seeds_variables_and_operations_that_differ_are_named() -> None:
         switches=(("OMP_NUM_THREADS", "2"), ("PYTHONHASHSEED", "2")),
         kept=(KeptSwitch("OMP_NUM_THREADS", "8", "2"),),
         nondeterministic=(NondeterministicOperation("scatter_add", "train.py:3"),),
+        reseedings=(Reseeding("rank/0", "random.seed", "3", "train", "train.py:9"),),
+        splits=(Split("data.split", 1, (8, 2), "f" * 64),),
     )
     assert subjects(compare((first, second))) == {
         "input data.csv": (A, B),
@@ -158,6 +159,8 @@ def test_inputs_seeds_variables_and_operations_that_differ_are_named() -> None:
         "seed torch (rank/0/proc/0)": ("6", None),
         "variable OMP_NUM_THREADS": ("2", "8"),
         "nondeterministic scatter_add": (None, "train.py:3"),
+        "random.seed at train.py:9 (rank/0)": (None, "3"),
+        "split data.split": (None, "(8, 2) ffffffffffff"),
     }
 
 

@@ -113,6 +113,12 @@ class FakeImage:
     def environment(self) -> Path:
         return self.root / "env"
 
+    @property
+    def packages(self) -> Path:
+        """The site-packages of the environment."""
+        (found,) = self.environment.glob("lib/python*/site-packages")
+        return found
+
     def describe(self, **changes: object) -> None:
         """Write image.json with some members changed."""
         path = self.root / "envlock" / "image.json"

@@ -340,6 +340,8 @@ import warnings
 called = []
 float32 = float64 = None
 backends = _Space(mkl=_Space(is_available=lambda: True), cudnn=_Space(benchmark=True, deterministic=False))
+def seed(): called.append("unseeded")
+random = _Space(seed=seed)
 def full(shape, value, dtype): return [value]
 def use_deterministic_algorithms(mode, warn_only): called.append(("deterministic", mode, warn_only))
 def manual_seed(value): called.append(("seed", value))
@@ -351,13 +353,13 @@ def __getattr__(name):
 FAKE_TENSORFLOW = """
 from types import SimpleNamespace as _Space
 called = []
-random = _Space(set_seed=called.append)
+random = _Space(__name__="tensorflow.random", set_seed=called.append)
 config = _Space(experimental=_Space(enable_op_determinism=lambda: called.append("deterministic")))
 """
 
 
 def test_torch_is_warmed_switched_and_seeded_in_this_order(image: FakeImage) -> None:
-    (image.work / "torch.py").write_text(FAKE_TORCH)
+    (image.packages / "torch.py").write_text(FAKE_TORCH)
     code = """
 import importlib, os, sys, torch
 print([call for call in torch.called if call[0] != "warmed"], ("warmed", "sqrt") in torch.called)
@@ -398,7 +400,7 @@ def test_a_worker_that_cannot_be_seeded_again_goes_on(image: FakeImage) -> None:
     (image.work / "torch.py").write_text(FAKE_TORCH)
     code = """
 import os, torch
-torch.manual_seed = None
+torch.called = None
 if os.fork() == 0:
     print("worker", flush=True)
     os._exit(0)
@@ -465,7 +467,7 @@ def test_many_generators_are_counted_rather_than_listed(image: FakeImage) -> Non
     listed = [one for one in done.record.seeds if "/gen/" in one.stream]
     assert len(listed) == 100
     reasons = [gap.reason for gap in done.record.gaps if gap.subject == "rank/0"]
-    assert reasons[-1].startswith("made 256 unseeded NumPy Generators or more")
+    assert reasons[-1].startswith("made 256 unseeded generators of numpy or more")
 
 
 def test_entropy_of_any_width_is_given(image: FakeImage) -> None:
@@ -483,3 +485,41 @@ def test_outside_a_run_the_hook_does_nothing(image: FakeImage) -> None:
         [image.python, "-c", code], env=image.environ({}), capture_output=True, text=True, check=True
     ).stdout
     assert "envlock.runtime.hook" not in found
+
+
+WARNED = """
+import sys, warnings, torch
+{before}
+for _ in range(3):
+    torch.put_()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ("", 1),
+        ("warnings.filterwarnings('ignore')", 0),
+        ("warnings.simplefilter('always')", 3),
+        ("warnings.filterwarnings('always', 'put_')", 3),
+        ("warnings.resetwarnings()", 1),
+        ("warnings.filterwarnings('ignore', module='torch')", 0),
+    ],
+)
+def test_a_nondeterministic_operation_is_recorded_whatever_the_user_filters(
+    image: FakeImage, before: str, shown: int
+) -> None:
+    (image.packages / "torch.py").write_text(FAKE_TORCH.replace("stacklevel=2", "stacklevel=1"))
+    done = image.job(WARNED.format(before=before))
+    assert done.status == 0, done.stderr
+    assert done.stderr.count("UserWarning: put_") == shown
+    (one,) = done.record.nondeterministic
+    assert (one.operation, one.where) == ("put_", f"{image.work}/job.py:5")
+
+
+def test_warnings_as_errors_stay_errors(image: FakeImage) -> None:
+    (image.packages / "torch.py").write_text(FAKE_TORCH)
+    code = WARNED.format(before="warnings.simplefilter('error')")
+    done = image.job(code)
+    assert (done.status, len(done.record.nondeterministic)) == (1, 1)
+    assert "UserWarning: put_ does not have" in done.stderr

@@ -56,6 +56,7 @@ def test_what_every_child_process_loads_is_small() -> None:
     assert loaded == {
         "envlock",
         "envlock.runtime",
+        "envlock.runtime.entropy",
         "envlock.runtime.errors",
         "envlock.runtime.hook",
         "envlock.runtime.identity",

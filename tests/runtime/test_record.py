@@ -13,11 +13,10 @@ from envlock.runtime.manifest import Manifest, Output
 from envlock.runtime.rank import Rank
 from envlock.runtime.record import (
     FileHash,
-    HandedSeed,
     KeptSwitch,
-    NondeterministicOperation,
     RunRecord,
 )
+from envlock.runtime.told import HandedSeed, NondeterministicOperation, Reseeding, Split
 from tests.runtime.conftest import HOST
 
 RECORD = RunRecord(
@@ -48,6 +47,8 @@ RECORD = RunRecord(
     switches=(("OMP_NUM_THREADS", "2"),),
     kept=(KeptSwitch("MKL_DYNAMIC", "TRUE", "FALSE"),),
     nondeterministic=(NondeterministicOperation("put_", "/work/train.py:3"),),
+    reseedings=(Reseeding("rank/1", "random.seed", "7", "train", "/work/train.py:1"),),
+    splits=(Split("data.split", 2**100, (80, 20), "e" * 64),),
     gaps=(Gap("torch", "is not on any index"),),
 )
 

@@ -8,28 +8,25 @@ legacy generator.
 
 from __future__ import annotations
 
-from itertools import count
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 _MOST_BITS = 256
-# In a list, so that a forked child can begin its own.
-_ordinals: list[Iterator[int]] = [count()]
 
 
 def after_import(module: Any) -> None:
     """Seed the legacy generator and take over the source of entropy."""
     from envlock.runtime import frameworks
+    from envlock.runtime.frameworks import reseeding, unseeded
 
     module.bit_generator.randbits = _randbits
+    original = reseeding.watch(module, "seed", "numpy.random.seed")
 
     def seed(forked: bool) -> None:  # noqa: FBT001 - as frameworks.Seed has it
-        _ordinals[0] = count()
+        unseeded.restart("numpy")
         if not frameworks.inherits(forked=forked):
-            module.seed(frameworks.take("numpy", 32))
+            original(frameworks.take("numpy", 32))
 
     frameworks.register("numpy", seed)
 
@@ -43,10 +40,7 @@ def _randbits(bits: int) -> int:
 
 
 def _one(bits: int) -> int:
-    from envlock.runtime import frameworks, identity, spool
+    from envlock.runtime.frameworks import unseeded
 
-    ordinal = next(_ordinals[0])
     whole = -(-bits // 8) * 8
-    value = frameworks.take("numpy", whole, (f"gen/{ordinal}",)) >> (whole - bits)
-    spool.report_generator(identity.label(), ordinal, value)
-    return value
+    return unseeded.entropy("numpy", whole) >> (whole - bits)

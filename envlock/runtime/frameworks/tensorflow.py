@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 def after_import(module: Any) -> None:
     """Set the global seed and turn determinism on."""
     from envlock.runtime import frameworks
+    from envlock.runtime.frameworks import reseeding
+
+    set_seed = reseeding.watch(module.random, "set_seed", "tensorflow.random.set_seed")
 
     def seed(forked: bool) -> None:  # noqa: FBT001 - as frameworks.Seed has it
         # After a fork TensorFlow's runtime is not usable, and its locks may be held for ever.
         if not forked:
-            module.random.set_seed(frameworks.take("tensorflow", 64))
+            set_seed(frameworks.take("tensorflow", 64))
 
     frameworks.register("tensorflow", seed)
     if frameworks.level() != "none":

@@ -1,0 +1,119 @@
+"""What the job itself seeds, leaves unseeded, or takes from the operating system stands in the record."""
+
+import json
+
+import pytest
+
+from envlock.runtime import seeds
+from tests.runtime.conftest import Done, FakeImage
+
+
+def line_of(where: str) -> str:
+    return where.rpartition("/")[2]
+
+
+def test_a_jobs_own_seeding_is_respected_and_recorded(image: FakeImage) -> None:
+    code = """
+import random, numpy
+random.seed(7)
+numpy.random.seed(numpy.int64(8))
+random.seed(a="text")
+print(random.Random("text").random() == random.random())
+print(numpy.random.RandomState(8).rand() == numpy.random.rand())
+"""
+    done = image.job(code)
+    assert done.stdout == "True\nTrue\n", done.stderr
+    found = [(one.function, one.value, one.by, line_of(one.where)) for one in done.record.reseedings]
+    assert found == [
+        ("numpy.random.seed", "8", "__main__", "job.py:4"),
+        ("random.seed", "'text'", "__main__", "job.py:5"),
+        ("random.seed", "7", "__main__", "job.py:3"),
+    ]
+
+
+def test_a_librarys_seeding_names_the_library_and_the_line_that_called_it(image: FakeImage) -> None:
+    (image.packages / "everything.py").write_text("import random\ndef seed(n): random.seed(n)\n")
+    (one,) = image.job("import everything\neverything.seed(3)\n").record.reseedings
+    assert (one.process, one.by, line_of(one.where)) == ("rank/0", "everything", "job.py:2")
+
+
+def test_a_place_that_seeds_in_a_loop_is_told_ten_times(image: FakeImage) -> None:
+    done = image.job("import random\nfor n in range(1000): random.seed(n)\n")
+    assert sorted(int(one.value) for one in done.record.reseedings) == list(range(10))
+
+
+@pytest.mark.parametrize("where", ["random.seed", "numpy.random.seed"])
+def test_seeding_functions_stay_what_they_are(image: FakeImage, where: str) -> None:
+    code = f"import numpy, pickle, random\nprint(pickle.loads(pickle.dumps({where})) is {where})\n"
+    assert image.job(code).stdout == "True\n"
+
+
+def test_generators_of_the_standard_library_without_a_seed_come_from_the_tree(image: FakeImage) -> None:
+    code = """
+import json, random
+random.seed(1)
+values = [random.Random().random(), random.Random(5).random()]
+random.seed()
+values.append(random.random())
+class Own(random.Random):
+    pass
+values.append(Own().random())
+print(json.dumps(values))
+"""
+    first, again = (image.job(code, "--seed", "42") for _ in range(2))
+    path = ("default", "trial/0", "python", "rank/0")
+    expected = [seeds.derive(42, (*path, f"gen/{ordinal}"), 128) for ordinal in range(3)]
+    import random  # noqa: PLC0415 - beside its use
+
+    drawn = [random.Random(seed).random() for seed in expected]
+    assert json.loads(first.stdout) == [drawn[0], random.Random(5).random(), *drawn[1:]]
+    assert first.stdout == again.stdout
+    assert [one.value for one in first.record.seeds if "gen/" in one.stream] == expected
+
+
+def test_names_of_temporary_files_stay_unpredictable(image: FakeImage) -> None:
+    code = "import tempfile; print(tempfile.mktemp())"
+    assert image.job(code, "--seed", "1").stdout != image.job(code, "--seed", "1").stdout
+
+
+ENTROPY = """
+import multiprocessing, os, random, secrets, tempfile, uuid
+os.urandom(1)
+secrets.token_hex()
+uuid.uuid4()
+random.SystemRandom().random()
+tempfile.mkdtemp()
+"""
+
+
+def gaps(done: Done) -> list[str]:
+    return [line_of(gap.subject) for gap in done.record.gaps if "operating system" in gap.reason]
+
+
+def test_what_comes_from_the_operating_system_is_named(image: FakeImage) -> None:
+    assert gaps(image.job(ENTROPY)) == [f"job.py:{line}" for line in (3, 4, 5, 6)]
+
+
+def test_random_imported_before_the_hook_still_tells_of_entropy(image: FakeImage) -> None:
+    (image.packages / "b.pth").write_text("import random, uuid\n")
+    assert gaps(image.job("import random\nrandom.SystemRandom().random()\n")) == ["job.py:2"]
+
+
+def test_a_loop_over_entropy_is_told_once(image: FakeImage) -> None:
+    assert gaps(image.job("import os\nfor _ in range(10): os.urandom(1)\n")) == ["job.py:2"]
+
+
+def test_native_threads_may_ask_for_entropy(image: FakeImage) -> None:
+    # As numba's threads do: C code calls os.urandom with no Python frame below it.
+    code = """
+import os, threading, _thread
+done = threading.Lock()
+done.acquire()
+_thread.start_new_thread(os.urandom, (8,))
+import time
+time.sleep(0.2)
+print("ran")
+"""
+    done = image.job(code)
+    assert (done.stdout, done.stderr.count("\n")) == ("ran\n", 1)
+    assert gaps(done) == ["native code"]
