@@ -13,13 +13,16 @@ from envlock.cli.destination import Destination, Product, parse_destination
 from envlock.cli.inputs import Network, Source
 from envlock.core.progress import Progress
 from envlock.engines import docker
+from envlock.engines.pulled import SCHEME
 from envlock.host.store import Store, default_root
 from envlock.image import attachments, dockerfile, missing
 from envlock.image.assemble import assemble
-from envlock.image.bundle import Bundle, open_bundle
+from envlock.image.bundle import Bundle, open_bundle, open_pushed
 from envlock.image.plan import DEFAULT_CREATED, BuildOptions, ImagePlan, Isa, plan
 from envlock.image.runtime import runtime_files
 from envlock.oci.model import Image
+from envlock.oci.registry.client import connected
+from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
 from envlock.wheels import sidecar
 
@@ -42,7 +45,8 @@ class Request:
     "--from",
     "bundle_reference",
     metavar="BUNDLE",
-    help="A file that `envlock export --bundle` wrote, to take what is not here; without LOCK, its lock too.",
+    help="A file that `envlock export --bundle` wrote, or registry:NAME:TAG, to take what is not here; "
+    "without LOCK, its lock too.",
 )
 @click.option("-t", "--tag", help="A name for the image; loaded into Docker under it if an engine answers.")
 @click.option(
@@ -125,7 +129,7 @@ def command(
     envlock build -o docker-archive:exp.tar     then: docker load -i exp.tar
     envlock build --from exp.bundle --offline   on a machine that has nothing else
     """
-    bundle = None if bundle_reference is None else open_bundle(bundle_reference)
+    bundle = None if bundle_reference is None else _opened(bundle_reference, ca_bundle)
     source = _source(lock, bundle)
     settings = BuildOptions(created=_created(os.environ), threads=threads, isa=isa, bytecode=bytecode)
     network = Network(offline=offline, ca_bundle=ca_bundle)
@@ -154,6 +158,15 @@ def command(
         terminal.print_json(_summary(image, destinations))
     elif not quiet:
         _print_image(image, destinations)
+
+
+def _opened(reference: str, ca_bundle: str | None) -> Bundle:
+    """Open a bundle; one in a registry stays connected until the command ends."""
+    if not reference.startswith(SCHEME):
+        return open_bundle(reference)
+    named = Reference.parse(reference.removeprefix(SCHEME))
+    context = click.get_current_context()
+    return open_pushed(context.with_resource(connected(named, os.environ, ca_bundle)))
 
 
 def _source(lock: Path | None, bundle: Bundle | None) -> Source:

@@ -13,11 +13,14 @@ from envlock.cli import inputs, options, terminal
 from envlock.cli.inputs import Network, Source
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
+from envlock.engines.pulled import SCHEME
 from envlock.host.files import atomic_write, file_digest
 from envlock.host.store import Store, default_root
 from envlock.image import base_copies, bundle, dockerfile, missing
 from envlock.lock import file
 from envlock.lock.model import Lock, Package
+from envlock.oci.registry.client import connected
+from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
 
 Form = Literal["requirements", "pylock", "cyclonedx", "dockerfile"]
@@ -73,10 +76,10 @@ class Request:
 )
 @click.option(
     "--bundle",
-    "bundle_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the lock with its base and the wheels that no index has as one OCI archive, for "
-    "`envlock build --from`.",
+    "bundled",
+    metavar="FILE|registry:NAME:TAG",
+    help="Write the lock with its base and the wheels that no index has as one OCI archive, or push them, "
+    "for `envlock build --from`.",
 )
 @click.option(
     "--all-wheels",
@@ -91,7 +94,7 @@ def command(
     lock: Path,
     form: Form | None,
     output: Path | None,
-    bundle_file: Path | None,
+    bundled: str | None,
     all_wheels: bool,
     offline: bool,
     ca_bundle: str | None,
@@ -105,13 +108,16 @@ def command(
     envlock export --format cyclonedx -o sbom.cdx.json
     envlock export --format dockerfile -o docker/     then: docker build docker/
     envlock export --bundle exp.bundle                then, elsewhere: envlock build --from exp.bundle
+    envlock export --bundle registry:NAME:TAG         then: envlock build --from registry:NAME:TAG
     """
-    written = bundle_file or output or _STANDARD_OUTPUT
-    _check(form, written, bundled=bundle_file is not None, all_wheels=all_wheels)
+    if form is None and bundled is None and str(output).startswith(SCHEME):
+        bundled, output = str(output), None
+    if bundled is not None and output is not None:
+        raise UsageError("both --bundle and -o", hint="--bundle says where to write")
+    written = Path(bundled) if bundled else output or _STANDARD_OUTPUT
+    _check(form, written, bundled=bundled is not None, all_wheels=all_wheels)
     if as_json and written == _STANDARD_OUTPUT:
         raise UsageError("--json and the export both want standard output", hint="name a file with -o")
-    if bundle_file is not None and output is not None:
-        raise UsageError("both --bundle and -o", hint="--bundle FILE says where to write")
     request = Request(
         source=inputs.read(lock),
         network=Network(offline=offline, ca_bundle=ca_bundle),
@@ -119,8 +125,8 @@ def command(
         store=Store(default_root(os.environ)),
         progress=terminal.progress(quiet=quiet),
     )
-    if bundle_file is not None:
-        _bundle(request, bundle_file)
+    if bundled is not None:
+        _bundle(request, bundled)
     elif form == "dockerfile":
         _dockerfile(request, written)
     else:
@@ -144,15 +150,21 @@ def _check(form: Form | None, output: Path, *, bundled: bool, all_wheels: bool) 
         raise UsageError(f"--all-wheels means nothing for {form}", expected="--bundle or --format dockerfile")
 
 
-def _bundle(request: Request, target: Path) -> None:
+def _bundle(request: Request, target: str) -> None:
     source = request.source
+    # A name that no registry takes is told before anything is fetched for it.
+    reference = Reference.parse(target.removeprefix(SCHEME)) if target.startswith(SCHEME) else None
     made = bundle.compose(source.lock, source.data, all_wheels=request.all_wheels)
     wanted = replace(source.lock, packages=request.travelling)
     offline = request.network.offline
     missing.refuse(missing.missing(wanted, request.store, source.directory, offline=offline))
     base_copies.bring(source.lock.base, request.store, source.directory)
     request.wheels()
-    bundle.write(made, source.data, request.store, target, request.progress)
+    if reference is None:
+        bundle.write(made, source.data, request.store, Path(target), request.progress)
+        return
+    with connected(reference, os.environ, request.network.ca_bundle) as repository:
+        bundle.push(made, source.data, repository, request.store, request.progress)
 
 
 def _dockerfile(request: Request, directory: Path) -> None:

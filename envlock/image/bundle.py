@@ -10,22 +10,25 @@ Rules kept here:
 """
 
 import io
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from envlock.core.digest import Digest
 from envlock.core.progress import Advance, Progress
-from envlock.host.files import CHUNK
-from envlock.host.store import Store
+from envlock.host.store import HashingWriter, Store
 from envlock.image.base_copies import BLOBS
 from envlock.lock import codec
 from envlock.lock.identity import environment_id
 from envlock.lock.model import Lock
 from envlock.oci import artifact
-from envlock.oci.artifact import Artifact, ArtifactFile, OpenedArtifact
+from envlock.oci.artifact import EMPTY, Artifact, ArtifactFile, open_artifact
 from envlock.oci.document import Descriptor
+from envlock.oci.model import MEDIA_MANIFEST
+from envlock.oci.registry.client import Repository
+from envlock.oci.registry.pull import open_remote
+from envlock.oci.registry.push import Pushed, in_memory, in_store, push_blobs, put_manifest
 from envlock.runtime.errors import EnvlockError, InputError, IntegrityError
 from envlock.wheels.sidecar import DIRECTORY
 
@@ -34,8 +37,9 @@ MEDIA_LOCK: Final = "application/vnd.envlock.lock.v1+toml"
 MEDIA_WHEEL: Final = "application/vnd.envlock.wheel.v1+zip"
 LOCK_TITLE: Final = "pylock.envlock.toml"
 
-_AGAIN: Final = "`envlock export --bundle FILE` writes one; if this is one, it was damaged: copy it again"
+_AGAIN: Final = "`envlock export --bundle FILE` writes one; if this is one, it was damaged: bring it again"
 _LARGEST_LOCK: Final = 64 << 20
+_THREADS: Final = 4
 
 
 def compose(lock: Lock, lock_bytes: bytes, *, all_wheels: bool) -> Artifact:
@@ -72,11 +76,43 @@ def write(bundle: Artifact, lock_bytes: bytes, store: Store, file: Path, progres
         artifact.write(bundle, place, file, advance)
 
 
+def push(
+    bundle: Artifact, lock_bytes: bytes, repository: Repository, store: Store, progress: Progress
+) -> Pushed:
+    """Push ``bundle`` under the repository's tag. Raises as :func:`envlock.oci.registry.push.push` does."""
+    own = Digest.of(lock_bytes)
+    blobs = [
+        in_memory(lock_bytes) if one.blob.digest == own else in_store(one.blob.digest, one.blob.size, store)
+        for one in bundle.files
+    ]
+    pushed = push_blobs([in_memory(EMPTY), *blobs], repository, store=store, progress=progress)
+    put_manifest(repository, bundle.manifest, MEDIA_MANIFEST, repository.reference.wanted)
+    return pushed
+
+
+class Carrier(Protocol):
+    """An opened artifact, on disk or in a registry."""
+
+    @property
+    def artifact(self) -> Artifact:
+        """What it is and which files it has."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """Its name in errors."""
+        ...
+
+    def copy(self, file: ArtifactFile, sink: HashingWriter, advance: Advance) -> None:
+        """Write a file's bytes to ``sink``, right ones or wrong ones."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A bundle on disk, and its own lock."""
+    """A bundle, and its own lock."""
 
-    opened: OpenedArtifact
+    carrier: Carrier
     lock: Lock
     lock_bytes: bytes
 
@@ -87,55 +123,72 @@ class Bundle:
         """
         wanted = {layer.blob for layer in lock.base.layers}
         wanted |= {package.wheel.sha256 for package in lock.packages}
-        brought = {file.blob.digest: file for file in self.opened.artifact.files}
+        brought = {file.blob.digest: file for file in self.carrier.artifact.files}
         lacking = [
             brought[digest] for digest in sorted(wanted & brought.keys()) if store.find(digest) is None
         ]
-        with progress.task("unpacking the bundle", sum(one.blob.size for one in lacking), "B") as advance:
-            for file in lacking:
-                _import(self.opened, file, store, advance)
+        total = sum(one.blob.size for one in lacking)
+        with (
+            progress.task("unpacking the bundle", total, "B") as advance,
+            ThreadPoolExecutor(_THREADS) as pool,
+        ):
+            list(pool.map(lambda file: _import(self.carrier, file, store, advance), lacking))
 
 
 def open_bundle(reference: str) -> Bundle:
-    """Open a bundle: its path, ``oci-archive:FILE``, or ``oci:DIR`` as other tools unpack one.
+    """Open a bundle on disk: its path, ``oci-archive:FILE``, or ``oci:DIR`` as other tools unpack one.
 
     Raises InputError for a file that is none, or is not whole, and IntegrityError for one whose manifest
     or lock was altered.
     """
     try:
-        opened = artifact.open_artifact(reference, ARTIFACT_TYPE)
-        data = _lock_bytes(opened)
+        carrier = open_artifact(reference, ARTIFACT_TYPE)
     except EnvlockError as error:
         raise _told(error, reference) from error
-    lock = codec.loads(data, f"{reference}: {LOCK_TITLE}")
-    return Bundle(opened=opened, lock=lock, lock_bytes=data)
+    return _read(carrier)
+
+
+def open_pushed(repository: Repository) -> Bundle:
+    """Open the bundle that the reference names. Raises as :func:`open_bundle` does, and UnreachableError."""
+    return _read(open_remote(repository, ARTIFACT_TYPE))
+
+
+def _read(carrier: Carrier) -> Bundle:
+    try:
+        data = _lock_bytes(carrier)
+    except (InputError, IntegrityError) as error:
+        raise _told(error, carrier.where) from error
+    lock = codec.loads(data, f"{carrier.where}: {LOCK_TITLE}")
+    return Bundle(carrier=carrier, lock=lock, lock_bytes=data)
 
 
 def _file(title: str, digest: Digest, size: int, media_type: str) -> ArtifactFile:
     return ArtifactFile(title=title, blob=Descriptor(digest=digest, size=size, media_type=media_type))
 
 
-def _lock_bytes(opened: OpenedArtifact) -> bytes:
-    locks = [file for file in opened.artifact.files if file.blob.media_type == MEDIA_LOCK]
+def _lock_bytes(carrier: Carrier) -> bytes:
+    locks = [file for file in carrier.artifact.files if file.blob.media_type == MEDIA_LOCK]
     if len(locks) != 1 or locks[0].blob.size > _LARGEST_LOCK:
-        raise InputError("not one lock", where=opened.source.where, found=f"{len(locks)}")
-    return b"".join(_pieces(opened, locks[0]))
+        raise InputError("not one lock", where=carrier.where, found=f"{len(locks)}")
+    buffer = io.BytesIO()
+    sink = HashingWriter(buffer)
+    carrier.copy(locks[0], sink, lambda _: None)
+    if sink.digest != locks[0].blob.digest:
+        raise IntegrityError(
+            "the lock has other bytes than its name says",
+            where=carrier.where,
+            expected=str(locks[0].blob.digest),
+            found=str(sink.digest),
+        )
+    return buffer.getvalue()
 
 
-def _import(opened: OpenedArtifact, file: ArtifactFile, store: Store, advance: Advance) -> None:
+def _import(carrier: Carrier, file: ArtifactFile, store: Store, advance: Advance) -> None:
     try:
         with store.writing(file.blob.digest) as sink:
-            for piece in _pieces(opened, file):
-                sink.write(piece)
-                advance(len(piece))
+            carrier.copy(file, sink, advance)
     except IntegrityError as error:
-        raise _told(error, f"{opened.source.where}: {file.title}") from error
-
-
-def _pieces(opened: OpenedArtifact, file: ArtifactFile) -> Iterator[bytes]:
-    with opened.open_file(file) as stream:
-        while piece := stream.read(CHUNK):
-            yield piece
+        raise _told(error, f"{carrier.where}: {file.title}") from error
 
 
 def _told(error: EnvlockError, where: str) -> EnvlockError:

@@ -9,28 +9,28 @@ Rules kept here:
 * Nothing read is believed by its place: manifest and files are held to their digests.
 """
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final
 
 from envlock.core import canonical
 from envlock.core.digest import Digest
 from envlock.core.progress import Advance
+from envlock.host.files import CHUNK
+from envlock.host.store import HashingWriter
 from envlock.oci import archive, document
 from envlock.oci.document import Descriptor
 from envlock.oci.index import BLOBS, one_manifest, read_blob
 from envlock.oci.layout import LAYOUT_FILE, Blobs, index_of
 from envlock.oci.model import MEDIA_EMPTY, MEDIA_MANIFEST
 from envlock.oci.path import ImagePath
-from envlock.oci.source import ArchiveSource, DirectorySource, Source, VerifiedStream
+from envlock.oci.source import ArchiveSource, DirectorySource, Source
 from envlock.runtime.errors import InputError
 
 EMPTY: Final = b"{}"
 """The config of what has none (image-spec 1.1, "guidance for an empty descriptor")."""
 _TITLE: Final = "org.opencontainers.image.title"
-_BUFFER: Final = 1 << 18
 _DIRECTORY: Final = "oci:"
 _ARCHIVE: Final = "oci-archive:"
 
@@ -82,14 +82,20 @@ class OpenedArtifact:
     artifact: Artifact
     source: Source
 
-    def open_file(self, file: ArtifactFile) -> IO[bytes]:
-        """Return a file's bytes; reading to their end raises IntegrityError when they are wrong.
+    @property
+    def where(self) -> str:
+        """Its name in errors."""
+        return self.source.where
 
-        Raises InputError when they are not there.
+    def copy(self, file: ArtifactFile, sink: HashingWriter, advance: Advance) -> None:
+        """Write a file's bytes to ``sink``. Raises InputError when they are not there.
+
+        Whether they are the right ones is for the sink's digest to tell.
         """
-        stream = self.source.open(BLOBS + file.blob.digest.hex)
-        verified = VerifiedStream(stream, file.blob.digest, file.blob.size)
-        return cast("IO[bytes]", io.BufferedReader(verified, _BUFFER))
+        with self.source.open(BLOBS + file.blob.digest.hex) as stream:
+            while piece := stream.read(CHUNK):
+                sink.write(piece)
+                advance(len(piece))
 
 
 def write(artifact: Artifact, blobs: Blobs, file: Path, advance: Advance = lambda _: None) -> None:
@@ -115,19 +121,25 @@ def open_artifact(reference: str, artifact_type: str) -> OpenedArtifact:
     when its manifest has other bytes than its name says.
     """
     source = _source(reference)
-    described = one_manifest(source)
-    members = document.parse(read_blob(source, described), source.where)
+    artifact = parse(read_blob(source, one_manifest(source)), source.where, artifact_type)
+    for file in artifact.files:
+        _check_there(source, file.blob, file.title)
+    return OpenedArtifact(artifact=artifact, source=source)
+
+
+def parse(manifest: bytes, where: str, artifact_type: str) -> Artifact:
+    """Read a manifest. Raises InputError when it is not one of ``artifact_type``, or has unusable titles."""
+    members = document.parse(manifest, where)
     found = members.get("artifactType")
     if found != artifact_type:
         raise InputError(
             "another kind of artifact",
-            where=source.where,
+            where=where,
             expected=artifact_type,
             found="an image" if found is None else repr(found)[:80],
         )
-    files = tuple(_files(members, source))
-    artifact = Artifact(artifact_type=artifact_type, files=files, annotations=_annotations(members))
-    return OpenedArtifact(artifact=artifact, source=source)
+    files = tuple(_files(members, where))
+    return Artifact(artifact_type=artifact_type, files=files, annotations=_annotations(members))
 
 
 def _source(reference: str) -> Source:
@@ -143,16 +155,15 @@ def _annotations(members: document.Members) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, value) for name, value in pairs if isinstance(value, str)))
 
 
-def _files(members: document.Members, source: Source) -> Iterator[ArtifactFile]:
+def _files(members: document.Members, where: str) -> Iterator[ArtifactFile]:
     seen: set[str] = set()
-    for number, value in enumerate(document.read_array(members.get("layers"), f"{source.where}: layers")):
-        where = f"{source.where}: layers[{number}]"
-        blob = document.descriptor(value, where)
-        title = _title(document.read_object(value, where), where)
+    for number, value in enumerate(document.read_array(members.get("layers"), f"{where}: layers")):
+        there = f"{where}: layers[{number}]"
+        blob = document.descriptor(value, there)
+        title = _title(document.read_object(value, there), there)
         if title in seen:
-            raise InputError("two files have one title", where=where, found=repr(title))
+            raise InputError("two files have one title", where=there, found=repr(title))
         seen.add(title)
-        _check_there(source, blob, title)
         yield ArtifactFile(title=title, blob=blob)
 
 

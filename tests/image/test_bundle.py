@@ -149,7 +149,7 @@ def test_an_altered_wheel_is_refused_by_its_title_and_not_kept(captured: Capture
 def test_an_altered_lock_is_refused(captured: Captured, tmp_path: Path) -> None:
     layout = unpacked(captured.write(tmp_path / "x.bundle"), tmp_path / "layout")
     blob(layout, Digest.of(captured.data)).write_bytes(captured.data.replace(b"demo", b"evil"))
-    with pytest.raises(IntegrityError, match="not a whole bundle: a blob has other bytes"):
+    with pytest.raises(IntegrityError, match="not a whole bundle: the lock has other bytes"):
         bundle.open_bundle(str(layout))
 
 

@@ -89,6 +89,28 @@ def test_the_image_beside_the_lock_has_documents_when_they_are_asked_for(
     assert {one.name for one in (project / ".envlock").glob("image*")} == {"image", "image.cdx.json"}
 
 
+@pytest.mark.parametrize("option", ["--bundle", "-o"])
+def test_a_pushed_bundle_builds_the_same_image_with_nothing_else_at_hand(
+    option: str, project: Path, registry: RealRegistry, environ: dict[str, str], tmp_path: Path
+) -> None:
+    name = f"registry:{registry.host}/bundle/{option.strip('-')}:1"
+    near = built(project, environ)["manifest"]
+    done = envlock("export", option, name, "--all-wheels", environ=environ, cwd=project)
+    assert done.returncode == 0, done.stderr
+    far = tmp_path / "far"
+    far.mkdir()
+    elsewhere = environ | {"ENVLOCK_CACHE": str(tmp_path / "empty")}
+    assert built(far, elsewhere, "--offline", "--from", name)["manifest"] == near
+
+
+def test_an_image_is_no_bundle(project: Path, registry: RealRegistry, environ: dict[str, str]) -> None:
+    name = f"registry:{registry.host}/image:1"
+    built(project, environ, "-o", name)
+    done = envlock("build", "--from", name, environ=environ, cwd=project)
+    assert done.returncode == 3
+    assert "expected application/vnd.envlock.bundle.v1, found an image" in done.stderr
+
+
 def test_two_images_of_a_registry_are_compared(
     builder: Builder, registry: RealRegistry, environ: dict[str, str], tmp_path: Path
 ) -> None:

@@ -1,7 +1,8 @@
-"""An image out of a registry, into the store: every byte held to the digest that named it."""
+"""Images and artifacts out of a registry: every byte held to the digest that named it."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import requests
@@ -9,8 +10,9 @@ import requests
 from envlock.core.digest import Digest
 from envlock.core.progress import Advance, Progress
 from envlock.host import http
-from envlock.host.store import Store
-from envlock.oci import document
+from envlock.host.store import HashingWriter, Store
+from envlock.oci import artifact, document
+from envlock.oci.artifact import Artifact, ArtifactFile
 from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST
 from envlock.oci.reader import OpenedImage
 from envlock.oci.registry.client import Repository
@@ -26,6 +28,33 @@ _ACCEPTED: Final = (
 )
 _INDEXES: Final = frozenset(_ACCEPTED[1::2])
 _THREADS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteArtifact:
+    """An artifact in a registry, whose files are fetched as they are asked for."""
+
+    artifact: Artifact
+    repository: Repository
+
+    @property
+    def where(self) -> str:
+        """Its name in errors."""
+        return f"registry:{self.repository.reference}"
+
+    def copy(self, file: ArtifactFile, sink: HashingWriter, advance: Advance) -> None:
+        """Write a file's bytes to ``sink``. Raises InputError when they are not there, UnreachableError.
+
+        Whether they are the right ones is for the sink's digest to tell.
+        """
+        _receive(self.repository, file.blob.digest, sink, advance)
+
+
+def open_remote(repository: Repository, artifact_type: str) -> RemoteArtifact:
+    """Return the artifact that the reference names. Raises InputError when it is another kind of thing."""
+    manifest, _ = _document(repository, repository.reference.wanted, repository.reference.digest)
+    found = artifact.parse(manifest, f"registry:{repository.reference}", artifact_type)
+    return RemoteArtifact(artifact=found, repository=repository)
 
 
 def pull(repository: Repository, *, platform: str, store: Store, progress: Progress) -> OpenedImage:
@@ -98,16 +127,18 @@ def _fetch(repository: Repository, digest: Digest, size: int, store: Store, adva
     if store.find(digest) is not None:
         advance(size)
         return
+    with store.writing(digest) as sink:
+        _receive(repository, digest, sink, advance)
+
+
+def _receive(repository: Repository, digest: Digest, sink: HashingWriter, advance: Advance) -> None:
     where = repository.url(f"blobs/{digest}")
+
+    def ask(headers: Mapping[str, str]) -> requests.Response:
+        return repository.ask("GET", where, expected=(200, 206), headers=headers, stream=True)
+
     try:
-        with store.writing(digest) as sink:
-            http.receive(
-                lambda headers: repository.ask(
-                    "GET", where, expected=(200, 206), headers=headers, stream=True
-                ),
-                sink,
-                advance,
-            )
+        http.receive(ask, sink, advance)
     except requests.RequestException as error:
         raise repository.unreachable(http.reason(error)[0]) from error
 
