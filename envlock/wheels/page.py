@@ -3,26 +3,17 @@
 A page on a server names files on servers; only a directory of this machine names files of this machine.
 """
 
-import json
-import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
-from pypi_simple import (
-    ACCEPT_ANY,
-    DistributionPackage,
-    ProjectPage,
-    UnsupportedRepoVersionError,
-    parse_links_stream,
-)
 
+from envlock.host.files import CHUNK
 from envlock.host.http import reason, status
 from envlock.runtime.errors import UnreachableError
-from envlock.wheels import directory
+from envlock.wheels import directory, page_json
 from envlock.wheels.configuration import Index
 from envlock.wheels.match import IndexFile
 
@@ -30,7 +21,8 @@ from envlock.wheels.match import IndexFile
 # other index has.
 _ABSENT = frozenset({404, 410})
 _REFUSED = frozenset({401, 403, 407})
-_ANCHOR = re.compile(rb"(?=<a[\s>])", re.IGNORECASE)
+# The last is for servers older than PEP 691.
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _FAULTS = 3
 _LOGIN = "log in by its URL, UV_INDEX_NAME_PASSWORD, netrc or keyring"
 
@@ -68,7 +60,7 @@ class Pages:
             return ()
         try:
             return tuple(_files(page, version)) or tuple(_files(page, ""))
-        except (UnsupportedRepoVersionError, ValueError) as error:
+        except (ValueError, RecursionError) as error:
             raise _unreachable(index, f"no project page ({type(error).__name__})") from error
 
     def _asked(self, index: Index, project: str) -> _Page | None:
@@ -92,7 +84,9 @@ class Pages:
     def _get(self, index: Index, project: str) -> _Page | None:
         url = index.address if index.form == "links" else urljoin(index.address, f"{project}/")
         try:
-            answer = self._client.get(url, headers={"Accept": ACCEPT_ANY})
+            with self._client.get(url, headers={"Accept": _ACCEPT}, stream=True) as answer:
+                # In large pieces: a page of 10 MB in requests' own of 10 KB takes twice the time.
+                content = b"".join(answer.iter_content(CHUNK))
         except requests.RequestException as error:
             lasting = isinstance(error, requests.ConnectionError | requests.Timeout)
             raise _IndexError(_unreachable(index, *reason(error)), lasting=lasting) from error
@@ -103,9 +97,7 @@ class Pages:
         if not answer.ok:
             raise _IndexError(_unreachable(index, status(answer.status_code)))
         content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return _Page(
-            content=answer.content, url=answer.url, content_type=content_type, charset=answer.encoding
-        )
+        return _Page(content=content, url=answer.url, content_type=content_type, charset=answer.encoding)
 
     def _failed(self, index: Index, error: "_IndexError") -> None:
         with self._lock:
@@ -137,44 +129,24 @@ def _read(index: Index, project: str) -> _Page | None:
 
 
 def _files(page: _Page, version: str) -> Iterator[IndexFile]:
-    read = _from_json if page.content_type.endswith("+json") else _from_html
     schemes = ("http", "https", "file") if page.url.startswith("file:") else ("http", "https")
-    for package in read(page, version):
-        parts = urlsplit(package.url)
+    for file in _stated(page, version):
+        parts = urlsplit(file.url)
         name = unquote(parts.path.rpartition("/")[2])
-        filename = name if name.endswith(".whl") else package.filename
+        filename = name if name.endswith(".whl") else file.filename
         if filename.endswith(".whl") and parts.scheme in schemes:
-            yield IndexFile(
-                filename=filename,
-                url=parts._replace(fragment="").geturl(),
-                sha256=package.digests.get("sha256"),
-                size=package.size,
-                metadata_sha256=(package.metadata_digests or {}).get("sha256"),
-            )
+            yield replace(file, filename=filename, url=parts._replace(fragment="").geturl())
 
 
-def _from_json(page: _Page, version: str) -> Iterator[DistributionPackage]:
-    document = json.loads(page.content)
-    if isinstance(document, dict) and isinstance(document.get("files"), list):
-        document["files"] = [one for one in document["files"] if version in _file_name(one)]
-    # What is no project page is refused here, with a ValueError.
-    yield from ProjectPage.from_json_data(document, page.url).packages
+def _stated(page: _Page, version: str) -> Iterator[IndexFile]:
+    if page.content_type.endswith("+json"):
+        return page_json.files(page.content, page.url, version)
+    # Its parsers take longer to import than most captures take, and most indexes speak JSON.
+    from envlock.wheels import page_html  # noqa: PLC0415
 
-
-def _file_name(entry: Any) -> str:
-    return str(entry.get("filename", "")) if isinstance(entry, dict) else ""
-
-
-def _from_html(page: _Page, version: str) -> Iterator[DistributionPackage]:
-    head, *anchors = _ANCHOR.split(page.content)
-    if not anchors and (b"<" not in head if "html" in page.content_type else b"<html" not in head.lower()):
-        raise ValueError("not a project page")
-    # A page has up to 15,000 links (pydantic-core) and a parser reads 10,000 a second; what does not
-    # contain the version can't be a link to it.
-    wanted = [anchor for anchor in anchors if version.encode() in anchor]
-    links = parse_links_stream([head, *wanted], base_url=page.url, http_charset=page.charset)
-    for link in links:
-        yield DistributionPackage.from_link(link)
+    return page_html.files(
+        page.content, page.url, version, content_type=page.content_type, charset=page.charset
+    )
 
 
 def _unreachable(index: Index, found: str, hint: str | None = None) -> UnreachableError:
