@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pypi_simple import PYPI_SIMPLE_ENDPOINT
-
-from envlock.wheels import pip_settings, uv_settings
+from envlock.wheels import default_index, pip_settings, uv_settings
 from envlock.wheels.pip_settings import PipSettings
 from envlock.wheels.public_url import public
 from envlock.wheels.uv_settings import UvSettings
@@ -101,7 +99,7 @@ def _indexes(pip: PipSettings, uv: UvSettings) -> Iterator[tuple[str | None, str
     for one in defaults:
         yield one.name, one.url, "links" if one.flat else "simple"
     if not main and not defaults and not pip.no_index and not uv.no_index:
-        yield None, PYPI_SIMPLE_ENDPOINT, "simple"
+        yield None, default_index.url(), "simple"
     # An explicit index serves only the packages that name it, so the others are likelier.
     more = [one for one in uv.indexes if not one.default] if not uv.no_index else []
     for one in sorted(more, key=lambda one: one.explicit):
@@ -130,7 +128,7 @@ def _named(
 ) -> Iterator[Index]:
     taken: set[str] = set()
     for (shown, form), (stated, url) in places:
-        is_default = shown == PYPI_SIMPLE_ENDPOINT.rstrip("/")
+        is_default = shown == default_index.url().rstrip("/")
         name = stated or ("pypi" if is_default else _host_name(shown, form))
         while name in taken:
             name += "'"

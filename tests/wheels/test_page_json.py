@@ -70,5 +70,5 @@ def test_a_version_that_stands_elsewhere_misleads_nobody() -> None:
     ],
 )
 def test_what_is_no_project_page_of_this_version_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="project page|Expecting value|can't decode"):
+    with pytest.raises(ValueError, match=r"project page|Expecting value|can't decode"):
         list(page_json.files(content, PAGE, "1.0"))
