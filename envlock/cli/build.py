@@ -14,7 +14,7 @@ from envlock.cli.inputs import Network, Source
 from envlock.core.progress import Progress
 from envlock.engines import docker
 from envlock.engines.pulled import SCHEME
-from envlock.host.store import Store, default_root
+from envlock.host.store import Store
 from envlock.image import attachments, dockerfile, missing
 from envlock.image.assemble import assemble
 from envlock.image.bundle import Bundle, open_bundle, open_pushed
@@ -135,7 +135,7 @@ def command(
     network = Network(offline=offline, ca_bundle=ca_bundle)
     request = Request(source=source, settings=settings, network=network, bundle=bundle)
     progress = terminal.progress(quiet=quiet)
-    store = Store(default_root(os.environ))
+    store = inputs.store()
     if dockerfile_directory is not None:
         _emit(request, dockerfile_directory, store, progress)
         return

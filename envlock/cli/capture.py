@@ -15,9 +15,9 @@ from rich.markup import escape
 from envlock import capture
 from envlock.capture import specification
 from envlock.capture.specification import Installed, Specification
-from envlock.cli import options, terminal
+from envlock.cli import inputs, options, terminal
 from envlock.core.progress import Progress
-from envlock.host.store import Store, default_root
+from envlock.host.store import Store
 from envlock.image import base as host_base
 from envlock.image import base_copies
 from envlock.lock import codec, file, identity
@@ -177,7 +177,7 @@ def is_complete(lock: Lock) -> bool:
 
 def _capture(request: Request, progress: Progress) -> Lock:
     """Read the environment, and make its lock while the files that it names are there."""
-    store = Store(default_root(os.environ), anew=request.verify)
+    store = inputs.store(anew=request.verify)
     if request.source is None:
         with _installed(request, progress) as target:
             environment = capture.read(

@@ -11,10 +11,10 @@ import click
 from rich.text import Text
 
 from envlock import capture
-from envlock.cli import options, terminal
+from envlock.cli import inputs, options, terminal
 from envlock.cli.changes import Row, print_groups
 from envlock.core.printable import printable
-from envlock.host.store import Store, default_root
+from envlock.host.store import Store
 from envlock.lock import file
 from envlock.lock.drift import GRADES, PARTS, Drift, Grade, drift, unchecked
 from envlock.lock.environment import Environment
@@ -79,7 +79,7 @@ def command(
     envlock check --ignore cpu --ignore gpu      the software only, as on a CI machine
     """
     locked = file.read(lock)
-    store = Store(default_root(os.environ), anew=verify)
+    store = inputs.store(anew=verify)
     now = _environment(python, project, store, quiet=quiet)
     found = tuple(one for one in drift(locked, now) if one.part not in ignored)
     drifted = fails(found, fail_on)

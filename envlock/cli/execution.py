@@ -79,7 +79,10 @@ class Choice:
     def open(self, progress: Progress) -> Engine:
         """Return the engine with its image ready."""
         reference = self.image or select.default_reference(Path())
-        return select.prepare(self.engine, reference, Store(default_root(os.environ)), progress)
+        store = Store(default_root(os.environ))
+        # Only while it is made ready: a job may take days, and its engine has a lease on what it needs.
+        with store.used():
+            return select.prepare(self.engine, reference, store, progress)
 
     def job(self, environment: tuple[tuple[str, str], ...] = ()) -> Job:
         """Return what every job of this command line has."""

@@ -15,7 +15,7 @@ from envlock.core.digest import Digest
 from envlock.core.progress import Progress
 from envlock.engines.pulled import SCHEME
 from envlock.host.files import atomic_write, file_digest
-from envlock.host.store import Store, default_root
+from envlock.host.store import Store
 from envlock.image import base_copies, bundle, dockerfile, missing
 from envlock.lock import file
 from envlock.lock.model import Lock, Package
@@ -122,7 +122,7 @@ def command(
         source=inputs.read(lock),
         network=Network(offline=offline, ca_bundle=ca_bundle),
         all_wheels=all_wheels,
-        store=Store(default_root(os.environ)),
+        store=inputs.store(),
         progress=terminal.progress(quiet=quiet),
     )
     if bundled is not None:

@@ -1,7 +1,6 @@
 """``envlock image-diff``: which config, layers and files differ between two images, and why."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -10,11 +9,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from envlock.cli import options, terminal
+from envlock.cli import inputs, options, terminal
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
 from envlock.engines import unpacked
-from envlock.host.store import Store, default_root
 from envlock.image.difference import Difference, FileDifference, ImageDifference, Side, difference
 from envlock.lock import codec
 from envlock.lock.model import Lock
@@ -44,7 +42,7 @@ def command(*, a: str, b: str, everything: bool, as_json: bool, quiet: bool) -> 
     envlock image-diff --json docker:team/exp:1 docker:team/exp:2
     """
     progress = terminal.progress(quiet=quiet or as_json)
-    store = Store(default_root(os.environ))
+    store = inputs.store()
     with unpacked.opened(a, store, progress) as first, unpacked.opened(b, store, progress) as second:
         found = _compare(first, second, progress)
     if as_json:

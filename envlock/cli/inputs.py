@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from envlock.core.progress import Progress
-from envlock.host.store import Store
+from envlock.host.store import Store, default_root
 from envlock.lock import codec, file
 from envlock.lock.model import Lock, Package
 from envlock.wheels import configuration, credentials
@@ -28,6 +30,13 @@ class Network:
 
     offline: bool
     ca_bundle: str | None
+
+
+def store(*, anew: bool = False) -> Store:
+    """Return this user's store, which nobody prunes until the command has ended."""
+    found = Store(default_root(os.environ), anew=anew)
+    click.get_current_context().with_resource(found.used())
+    return found
 
 
 def read(path: Path) -> Source:

@@ -31,6 +31,7 @@ COMMANDS = {
     "replay": "Run a recorded job again and compare.",
     "compare": "Are the results of runs the same, to the bit?",
     "seeds": "Show every seed that a manifest hands out.",
+    "cache": "What the cache holds; take away what is no longer needed.",
     "completion": "Print the shell's completion script.",
 }
 

@@ -7,7 +7,7 @@ It is no security boundary against hostile jobs.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from envlock.core.progress import Progress
@@ -15,10 +15,11 @@ from envlock.engines import configuration, namespaces, nvidia, rootfs, user
 from envlock.engines.configuration import ImageConfiguration
 from envlock.engines.engine import ImageFacts, Job, Mount
 from envlock.engines.namespaces import Namespaces
-from envlock.host import process
+from envlock.host import process, trees
 from envlock.host.attached import attached
 from envlock.host.data import data
 from envlock.host.files import scratch_directory
+from envlock.host.locking import Lease
 from envlock.host.ownership import lent
 from envlock.host.store import Store
 from envlock.oci.reader import OpenedImage
@@ -36,6 +37,8 @@ class Embedded:
     root: Path
     configuration: ImageConfiguration
     namespaces: Namespaces
+    lease: Lease | None = field(default=None, compare=False)
+    """Keeps the tree from being pruned for as long as the engine is there."""
 
     def run(self, job: Job) -> int:
         """Run ``job``; see :class:`envlock.engines.engine.Engine`."""
@@ -102,15 +105,17 @@ def prepare(opened: OpenedImage, store: Store, progress: Progress) -> Embedded:
     """
     allowed = namespaces.available()
     settings = configuration.parse(opened.image.config, str(opened.image.config_digest))
+    root = rootfs.prepared(opened, store, progress)
     return Embedded(
         image=ImageFacts(
             config_digest=opened.image.config_digest,
             manifest_digest=opened.image.digest,
             environment_id=settings.environment_id,
         ),
-        root=rootfs.prepared(opened, store, progress),
+        root=root,
         configuration=settings,
         namespaces=allowed,
+        lease=trees.lease(root),
     )
 
 

@@ -1,8 +1,7 @@
 """An image's root file system on disk, extracted once and shared by all runs of the image.
 
-It lies in the store under ``rootfs/<config digest>``. The name appears by rename when all is there,
-so an extraction that was cut short is never used; a lock lets the second of two runs wait for the
-first one's extraction instead of making its own. Runs see it read-only.
+It lies in the store under ``rootfs/<config digest>``, under the rules of :mod:`envlock.host.trees`: an
+extraction that was cut short, or whose files changed since, is never used. Runs see it read-only.
 """
 
 import os
@@ -10,8 +9,8 @@ from pathlib import Path
 
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
-from envlock.host.files import atomic_directory, remove_tree
-from envlock.host.locking import exclusive
+from envlock.host import trees
+from envlock.host.files import remove_tree
 from envlock.host.store import Store
 from envlock.oci.reader import OpenedImage, extract
 
@@ -25,21 +24,24 @@ def prepared(opened: OpenedImage, store: Store, progress: Progress) -> Path:
 
     Raises what :func:`envlock.oci.reader.extract` raises (InputError, IntegrityError).
     """
-    digest = opened.image.config_digest
-    tree = place(digest, store)
-    if tree.is_dir():
-        return tree
-    with exclusive(tree.with_suffix(".lock")):
-        if not tree.is_dir():
-            with progress.task("extract the image", None), atomic_directory(tree) as part:
-                extract(opened, part)
-                mount_points(part)
-    return tree
+
+    def make(part: Path) -> None:
+        with progress.task("extract the image", None):
+            extract(opened, part)
+            mount_points(part)
+
+    return trees.kept(place(opened.image.config_digest, store), store, make)
+
+
+def found(config_digest: Digest, store: Store) -> Path | None:
+    """Return an image's tree where it was extracted before and nothing in it has changed."""
+    tree = place(config_digest, store)
+    return tree if trees.is_whole(tree) else None
 
 
 def place(config_digest: Digest, store: Store) -> Path:
     """Return where an image's tree lies, once it is extracted."""
-    return store.root / "rootfs" / config_digest.hex
+    return trees.place(store, "rootfs", config_digest.hex)
 
 
 def mount_points(root: Path) -> None:

@@ -78,8 +78,8 @@ def _image(name: str, store: Store, progress: Progress) -> Unpacked:
     kept = docker.image_kept(name)
     settings = _settings(kept.config, name)
     # An engine with the classic image store names an image by its config's digest.
-    tree = rootfs.place(Digest.parse(kept.identity), store)
-    if not tree.is_dir():
+    tree = rootfs.found(Digest.parse(kept.identity), store)
+    if tree is None:
         with _incoming(store) as scratch:
             tree = rootfs.prepared(_saved(kept, scratch / "image.tar", progress), store, progress)
     return Unpacked(root=tree, configuration=settings)

@@ -9,6 +9,9 @@ Rules kept here:
 * Facts about a blob (an inflated digest, a file list) are kept as small JSON values under
   ``facts/<kind>``, whose key must contain every input that they depend on. One that is lost costs
   time and nothing else, so none is worth waiting for the disk.
+* A fact's time of modification is its last use, and through the fact that remembers a blob's hash also
+  the blob's. Whoever uses the store holds a share in its lock (:meth:`Store.used`), so that pruning
+  (:mod:`envlock.host.cache`) takes nothing away under a running command.
 """
 
 import hashlib
@@ -23,6 +26,7 @@ from typing import IO, cast
 
 from envlock.core.digest import Digest
 from envlock.host.files import CHUNK, atomic_write, copy, file_digest
+from envlock.host.locking import Lease
 from envlock.host.memory import Memory
 from envlock.host.observation import Clock
 from envlock.runtime.errors import InputError, IntegrityError, UnreachableError
@@ -68,6 +72,24 @@ class Store:
     """Decides whether a file was left alone long enough for its status to be believed."""
     anew: bool = field(default=False, compare=False)
     """Believe nothing that is remembered of files: hash them, and remember that."""
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Keep others from pruning the store during the block, and wait for one who does."""
+        try:
+            lease = Lease(self.lock)
+        except OSError:  # a store that can't be written can't be pruned either
+            yield
+            return
+        try:
+            yield
+        finally:
+            lease.end()
+
+    @property
+    def lock(self) -> Path:
+        """The file that users of the store share and pruning has alone."""
+        return self.root / ".lock"
 
     def path(self, digest: Digest) -> Path:
         """Return where the blob with this digest is kept, whether or not it is there."""
@@ -142,10 +164,13 @@ class Store:
 
     def fact(self, kind: str, key: str) -> dict[str, object] | None:
         """Return a remembered fact, or None when it is absent or unreadable."""
+        place = self._fact_path(kind, key)
         try:
-            value: object = json.loads(self._fact_path(kind, key).read_bytes())
+            value: object = json.loads(place.read_bytes())
         except (OSError, ValueError):
             return None
+        with suppress(OSError):
+            os.utime(place)
         return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
     def remember(self, kind: str, key: str, value: Mapping[str, object]) -> None:
@@ -165,6 +190,14 @@ class Store:
         if memory.changed:
             with suppress(InputError, UnreachableError, OSError):
                 self.remember(kind, key, memory.kept)
+
+    def last_use(self, digest: Digest) -> float:
+        """Return when the blob, which is there, was made or last found, in seconds since 1970."""
+        path = self.path(digest)
+        times = [path.stat().st_mtime]
+        with suppress(OSError):
+            times.append(self._fact_path(_WHOLE, str(path.absolute())).stat().st_mtime)
+        return max(times)
 
     def _fact_path(self, kind: str, key: str) -> Path:
         return self.root / "facts" / kind / f"{hashlib.sha256(key.encode()).hexdigest()}.json"

@@ -19,9 +19,7 @@ from typing import Final
 from envlock.capture import elf
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
-from envlock.host import process
-from envlock.host.files import atomic_directory
-from envlock.host.locking import exclusive
+from envlock.host import process, trees
 from envlock.host.store import Store
 from envlock.image.bytecode_worker import FORMAT
 from envlock.lock.model import BaseLayer, Python
@@ -76,12 +74,12 @@ def prepared(layers: Sequence[BaseLayer], python: Python, store: Store, progress
 
     Raises InputError when the base has none, or a layer is malformed.
     """
-    key = identity(layers)
-    root = store.root / "interpreters" / key
-    with exclusive(root.with_suffix(".lock")):
-        if not root.is_dir():
-            with progress.task("unpack the interpreter", None), atomic_directory(root) as part:
-                unpack(layers, store, part)
+
+    def make(part: Path) -> None:
+        with progress.task("unpack the interpreter", None):
+            unpack(layers, store, part)
+
+    root = trees.kept(trees.place(store, "interpreters", identity(layers)), store, make)
     return found(root, python)
 
 
