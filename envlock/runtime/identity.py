@@ -83,6 +83,16 @@ def next_service() -> tuple[str, ...]:
     return (*_state.path, token)
 
 
+def counters() -> tuple[int, int]:
+    """Return how many children and how many services this process has numbered."""
+    return _state.children, _state.services
+
+
+def resume(children: int, services: int) -> None:
+    """Number on from what :func:`counters` returned in the run that goes on here."""
+    _state.children, _state.services = children, services
+
+
 def adopt(path: tuple[str, ...], environ: MutableMapping[str, str]) -> bool:
     """Become the process of ``path``, which has made no child yet. Return whether that is a change."""
     changed = path != _state.path

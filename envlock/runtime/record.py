@@ -7,12 +7,10 @@ Written whole or not at all. No user names, no host names, nothing that looks li
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 
-from envlock.runtime import decimals, document, manifest, masking, told
+from envlock.runtime import atomic, decimals, document, manifest, masking, told
 from envlock.runtime.errors import InputError
 from envlock.runtime.hostfacts import GpuDevice, HostFacts
 from envlock.runtime.image import Gap
@@ -193,27 +191,11 @@ def parse(data: bytes, where: str) -> RunRecord:
 
 
 def write(path: str, record: RunRecord, *, durable: bool = True) -> None:
-    """Write the record to ``path``: a temporary name beside it, then a rename. Raises OSError.
+    """Write the record to ``path``, whole or not at all. Raises OSError.
 
     ``durable`` waits for the disk; the record of a run that only begins need not.
     """
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "wb") as stream:
-            stream.write(to_json(record))
-            stream.flush()
-            if durable:
-                os.fsync(stream.fileno())
-        os.replace(part, path)
-    except BaseException:
-        _remove(part)
-        raise
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)
+    atomic.write(path, lambda stream: stream.write(to_json(record)), durable=durable)
 
 
 def _host_document(host: HostFacts) -> dict[str, object]:
