@@ -28,9 +28,8 @@ from envlock.capture import (
     variables,
 )
 from envlock.capture.mapped import Observed
-from envlock.capture.packages import Database
 from envlock.capture.project import read as read_project
-from envlock.capture.python import Interpreter, ask, describe
+from envlock.capture.python import Interpreter, ask, describe, libc_of
 from envlock.capture.source_tree import top_level
 from envlock.core.progress import Progress
 from envlock.host.store import Store
@@ -125,7 +124,7 @@ def read_installed(
     installed, unowned = contents.complete(installed, interpreter, database, environ)
     prefixes, conda_gaps = conda.read((interpreter.prefix, interpreter.base_prefix))
     installed = conda.attach(installed, prefixes)
-    system = operating_system.read(libc=_libc(interpreter, database))
+    system = operating_system.read(libc=libc_of(interpreter, database))
     aside = contents.library_directories(installed, interpreter)
     own = objects.collect((*interpreter.sites, *_own_libraries(interpreter), *aside))
     with progress.task("following libraries", None):
@@ -180,12 +179,6 @@ def with_machine(installed: Environment, *, project: Path | None, environ: Mappi
 
 def _sorted(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
     return tuple(sorted(set(gaps), key=lambda gap: (gap.subject, gap.reason)))
-
-
-def _libc(interpreter: Interpreter, database: Database) -> str:
-    """Return ``glibc 2.36``, or ``musl 1.2.5-r0``, which only its package tells."""
-    musl = database.named("musl") if interpreter.libc == "unknown" else None
-    return f"musl {musl.version}" if musl is not None else interpreter.libc
 
 
 def _own_libraries(interpreter: Interpreter) -> tuple[Path, ...]:

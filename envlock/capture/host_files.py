@@ -101,6 +101,7 @@ def collect(
         python_executable=_executable(interpreter, tree),
         moved=moved,
         links=_links(unreachable, dict(moved), tree, own, loader.place(search)),
+        needed=_needed(own, chosen.roots, search, interpreter),
     )
     gaps = (
         *gaps,
@@ -263,6 +264,19 @@ def _executable(interpreter: Interpreter, tree: InterpreterTree | None) -> str:
     if tree is None:
         return str(interpreter.executable)
     return f"{tree.target}/{interpreter.executable.relative_to(tree.prefix)}"
+
+
+def _needed(
+    own: Objects, run: Iterable[str], search: Search, interpreter: Interpreter
+) -> tuple[tuple[str, str], ...]:
+    """Return (soname, who needs it) of what the environment's own objects leave to the system."""
+    never, provided = matcher(search.never), own.provided
+    needed = {os.path.basename(path): "the job that was run" for path in run}
+    for path, one in own.found.items():
+        for name in one.needed:
+            if name not in provided and not never(name):
+                needed.setdefault(os.path.basename(name), _short(path, interpreter))
+    return tuple(sorted(needed.items()))
 
 
 def _missing(missing: Iterable[Missing], interpreter: Interpreter) -> tuple[Gap, ...]:

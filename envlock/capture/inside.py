@@ -2,7 +2,8 @@
 
 Started by :mod:`envlock.engines.inspection` in namespaces of its own. It reads one JSON request,
 enters the root (:mod:`envlock.host.confinement`) and answers on standard output with one JSON object:
-``environment`` (:mod:`envlock.capture.transfer`), or ``error`` with the parts of an EnvlockError.
+``environment`` or, of a base, ``contents`` (:mod:`envlock.capture.transfer`), or ``error`` with the parts
+of an EnvlockError.
 """
 
 import encodings.ascii
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from envlock.capture import environment, host_definition, python, transfer
+from envlock.capture import base_contents, environment, host_definition, python, transfer
 from envlock.core.progress import Silent
 from envlock.host import confinement
 from envlock.runtime.errors import EnvlockError, InputError
@@ -38,10 +39,13 @@ def main() -> None:
     json.dump(answer(request, confinement.start_only), sys.stdout)
 
 
-def answer(request: Mapping[str, Any], start_only: Callable[[Path], None]) -> dict[str, Any]:
+def answer(request: Mapping[str, Any], start_only: Callable[..., None]) -> dict[str, Any]:
     """Return the answer. ``start_only`` is told of the interpreter before anything is started."""
     variables = dict(request["variables"])
     try:
+        if "sonames" in request:
+            brought = base_contents.read(request["sonames"], request["minor"], variables, start_only)
+            return {"contents": transfer.dumps(brought)}
         program = chosen_python(request["python"], tuple(request["command"]), variables)
         start_only(program)
         found = environment.read_installed(program, environ=variables, progress=Silent())

@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envlock.capture import probe
+from envlock.capture.packages import Database
 from envlock.host import process
 from envlock.lock.model import PrefixKind, Python
 from envlock.runtime.errors import InputError, UnreachableError, UsageError
@@ -134,6 +135,17 @@ def describe(interpreter: Interpreter, *, owned: bool) -> Python:
         prefix_kind=kind(interpreter, owned=owned),
         prefix="/usr" if owned else target(interpreter.base_prefix),
     )
+
+
+def described_in_place(interpreter: Interpreter, *, owned: bool) -> Python:
+    """Return the lock's value for an interpreter that stays where it is: in a base, nothing moves."""
+    return replace(describe(interpreter, owned=owned), prefix=str(interpreter.base_prefix))
+
+
+def libc_of(interpreter: Interpreter, database: Database) -> str:
+    """Return ``glibc 2.36``, or ``musl 1.2.5-r0``, which only its package tells."""
+    musl = database.named("musl") if interpreter.libc == "unknown" else None
+    return f"musl {musl.version}" if musl is not None else interpreter.libc
 
 
 def kind(interpreter: Interpreter, *, owned: bool) -> PrefixKind:

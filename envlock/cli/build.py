@@ -12,7 +12,7 @@ from envlock.cli import inputs, options, terminal
 from envlock.cli.destination import Destination, Product, parse_destination
 from envlock.cli.inputs import Network, Source
 from envlock.core.progress import Progress
-from envlock.engines import docker
+from envlock.engines import docker, foreign
 from envlock.engines.pulled import SCHEME
 from envlock.host.store import Store
 from envlock.image import attachments, dockerfile, missing
@@ -192,6 +192,7 @@ def _build(request: Request, store: Store, progress: Progress) -> Image:
         request.bundle.supply(source.lock, store, progress)
     lacking = missing.missing(source.lock, store, source.directory, offline=request.network.offline)
     missing.refuse(lacking)
+    foreign.bring(source.lock.base, store, progress, request.network.ca_bundle)
     wheels = inputs.wheels(
         source, source.lock.packages, store=store, network=request.network, progress=progress
     )

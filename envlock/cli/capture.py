@@ -17,13 +17,15 @@ from envlock.capture import specification
 from envlock.capture.specification import Installed, Specification
 from envlock.cli import inputs, options, terminal
 from envlock.core.progress import Progress
+from envlock.engines import base_reference, bases
+from envlock.engines.base_reference import HOST
+from envlock.engines.bases import Standing
 from envlock.host.store import Store
-from envlock.image import base as host_base
 from envlock.image import base_copies
 from envlock.lock import codec, file, identity
 from envlock.lock.environment import Environment
-from envlock.lock.model import Gap, Lock
-from envlock.runtime.errors import InputError, UsageError
+from envlock.lock.model import Gap, Lock, Package
+from envlock.runtime.errors import UsageError
 from envlock.wheels import configuration, credentials, locate, sidecar
 
 _NAMED = 4
@@ -40,6 +42,8 @@ class Request:
     output: Path
     source: str | None = None
     """The image or container whose environment is captured; None: this machine's."""
+    base: str = HOST
+    """What the image stands on."""
     verify: bool = False
     """Hash every installed file, whatever is remembered."""
     job: tuple[str, ...] = ()
@@ -81,7 +85,13 @@ class Request:
     help="The job's code: its git commit and tree hash are locked (default: the current directory).",
 )
 @click.option(
-    "--base", default="host", show_default=True, help="What the image stands on: this host's own files."
+    "--base",
+    default="host",
+    show_default=True,
+    metavar="BASE",
+    help="What the image stands on: host (this machine's own files), an IMAGE of a registry, "
+    "docker-daemon:IMAGE, oci:DIR, oci-archive:FILE, docker-archive:FILE, dockerfile:FILE, "
+    "or a definition such as python-slim.",
 )
 @click.option(
     "-o",
@@ -131,8 +141,6 @@ def command(
     """
     if job and source is not None:
         raise UsageError("a job is run on this machine only", where=source, hint="leave out --from")
-    if base != "host":
-        raise UsageError("unknown base", where=base, expected="host", hint="leave --base out")
     file.check_name(output)
     request = Request(
         python=python,
@@ -141,6 +149,7 @@ def command(
         ca_bundle=ca_bundle,
         output=output,
         source=source,
+        base=base,
         verify=verify,
         job=job,
         specification=_specification(requirements, constraint, elsewhere=bool(source or job)),
@@ -233,32 +242,46 @@ def _lock(
             offline=request.offline,
             progress=progress,
         )
-    if environment.host_files is None:
-        reasons = [gap.reason for gap in environment.gaps if gap.subject == "base"]
-        raise InputError("no base can be packed", where=request.source, found="; ".join(reasons))
-    packed = host_base.pack_host(
-        environment.host_files, python=environment.python, store=store, progress=progress
-    )
+    standing = _standing(environment, located.packages, request, store, progress)
     lock = Lock(
-        python=environment.python,
-        os=environment.os,
+        python=standing.python,
+        os=standing.os,
         cpu=environment.cpu,
         gpu=environment.gpu,
         cuda=environment.cuda,
         conda=environment.conda,
-        libraries=environment.libraries,
+        libraries=standing.libraries,
         packages=located.packages,
-        system_packages=tuple(one.package for one in environment.host_files.packages),
-        base=packed.base,
+        system_packages=standing.system_packages,
+        base=standing.base,
         project=environment.project,
         environment=environment.variables,
-        gaps=tuple(sorted({*environment.gaps, *located.gaps, *packed.gaps, *_stated(request)})),
+        gaps=tuple(sorted({*environment.gaps, *located.gaps, *standing.gaps, *_stated(request)})),
     )
     sidecar.ignore(request.output.parent)
     sidecar.keep(lock.packages, store, request.output.parent)
     base_copies.keep(lock.base, store, request.output.parent)
     file.write(request.output, lock)
     return lock
+
+
+def _standing(
+    environment: Environment,
+    packages: tuple[Package, ...],
+    request: Request,
+    store: Store,
+    progress: Progress,
+) -> Standing:
+    """Pack or pin the base."""
+    if request.base == HOST:
+        return bases.on_host(environment, request.source, store, progress)
+    reference = base_reference.parse(request.base, environment.python)
+    # Docker's SDK takes a tenth of a second to import, and a host base needs none of it.
+    from envlock.engines import foreign  # noqa: PLC0415
+
+    return foreign.stand(
+        reference, environment, packages, store=store, progress=progress, ca_bundle=request.ca_bundle
+    )
 
 
 def _stated(request: Request) -> tuple[Gap, ...]:

@@ -158,13 +158,23 @@ def _bundle(request: Request, target: str) -> None:
     wanted = replace(source.lock, packages=request.travelling)
     offline = request.network.offline
     missing.refuse(missing.missing(wanted, request.store, source.directory, offline=offline))
-    base_copies.bring(source.lock.base, request.store, source.directory)
+    _bring_base(request)
     request.wheels()
     if reference is None:
         bundle.write(made, source.data, request.store, Path(target), request.progress)
         return
     with connected(reference, os.environ, request.network.ca_bundle) as repository:
         bundle.push(made, source.data, repository, request.store, request.progress)
+
+
+def _bring_base(request: Request) -> None:
+    lock, store = request.source.lock, request.store
+    if lock.base.kind == "registry":
+        # Docker's SDK takes a tenth of a second to import, and most exports need none of it.
+        from envlock.engines import foreign  # noqa: PLC0415
+
+        foreign.bring(lock.base, store, request.progress, request.network.ca_bundle)
+    base_copies.bring(lock.base, store, request.source.directory)
 
 
 def _dockerfile(request: Request, directory: Path) -> None:

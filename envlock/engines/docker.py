@@ -1,5 +1,6 @@
 """A Docker engine, through its API (also podman's, which speaks the same one on DOCKER_HOST)."""
 
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.models.images import Image as DockerImage
 from docker.types import DeviceRequest
@@ -30,6 +31,12 @@ from envlock.oci.reader import OpenedImage
 from envlock.runtime.errors import InputError, UnreachableError
 
 _ATTACHED = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+# Docker's predefined build arguments: not kept in a history (Dockerfile reference, ARG).
+_PROXIES = tuple(
+    spelled
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for spelled in (name, name.lower())
+)
 _HINT = "is it running, and DOCKER_HOST right? --engine embedded and images on disk (oci:DIR) need none"
 
 
@@ -138,6 +145,24 @@ def container_kept(name: str) -> Kept:
             ) from error
         image = client.images.get(attributes["Image"]).attrs
     return Kept(identity=str(attributes["Id"]), config=_config(attributes, image))
+
+
+def build(dockerfile: bytes, environ: Mapping[str, str]) -> str:
+    """Build an image from a Dockerfile that copies nothing, and return its ID.
+
+    The usual proxy variables go along, as ``docker build`` does it: they are no part of the image. Raises
+    UnreachableError when no engine answers or it can't build.
+    """
+    proxies = {name: environ[name] for name in _PROXIES if environ.get(name)}
+    with _connected() as client, closing(client):
+        try:
+            made, _ = client.images.build(fileobj=io.BytesIO(dockerfile), buildargs=proxies, rm=True)
+        except BuildError as error:
+            last = [str(line["stream"]).strip() for line in error.build_log if line.get("stream", "").strip()]
+            raise UnreachableError(
+                "the Docker engine could not build the base", found=f"{error.msg}: {last[-1] if last else ''}"
+            ) from error
+    return str(made.id)
 
 
 def save(image: Kept, sink: Sink) -> None:

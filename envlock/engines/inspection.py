@@ -9,11 +9,13 @@ the same namespaces, the image's variables and nothing of the caller's.
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from envlock.capture import transfer
+from envlock.capture.base_contents import BaseContents
 from envlock.core.progress import Progress
 from envlock.engines import namespaces
 from envlock.engines.configuration import ImageConfiguration
@@ -22,6 +24,8 @@ from envlock.host.data import data
 from envlock.host.files import scratch_directory
 from envlock.lock.environment import Environment
 from envlock.runtime.errors import EnvlockError, InputError, IntegrityError, UnreachableError, UsageError
+
+Answer = TypeVar("Answer")
 
 _ERRORS: Final[dict[str, type[EnvlockError]]] = {
     kind.__name__: kind for kind in (InputError, IntegrityError, UnreachableError, UsageError)
@@ -40,15 +44,38 @@ def read(
     Raises UnreachableError where namespaces are forbidden, InputError when the image has no Python that
     can be asked.
     """
-    allowed = namespaces.available()
     request = {
         "root": str(root),
         "python": None if python is None else str(python),
         "command": [*configuration.entrypoint, *configuration.command],
         "variables": configuration.environment,
     }
+    with progress.task("reading the image's environment", None):
+        return _rooted(_asked(root, request, "environment", Environment), root)
+
+
+def contents(
+    root: Path, configuration: ImageConfiguration, minor: str, sonames: Sequence[str], progress: Progress
+) -> BaseContents:
+    """Return what the base in ``root`` brings of ``sonames`` and of Pythons like ``minor`` (``3.11``).
+
+    Raises UnreachableError where namespaces are forbidden.
+    """
+    request = {
+        "root": str(root),
+        "minor": minor,
+        "sonames": list(sonames),
+        "variables": configuration.environment,
+    }
+    with progress.task("reading the base", None):
+        return _asked(root, request, "contents", BaseContents)
+
+
+def _asked(root: Path, request: Mapping[str, object], name: str, kind: type[Answer]) -> Answer:
+    """Return the answer ``name`` of a process inside ``root``."""
+    allowed = namespaces.available()
     places = [os.path.abspath(place) for place in sys.path]
-    with progress.task("reading the image's environment", None), scratch_directory() as scratch:
+    with scratch_directory() as scratch:
         temporary, started = scratch / "tmp", scratch / "started"
         temporary.mkdir()
         argv = (
@@ -60,15 +87,11 @@ def read(
         done = process.run(
             argv, env=namespaces.environment(), stdin=json.dumps(request).encode(), timeout=_SECONDS
         )
-    return _rooted(_environment(done), root)
-
-
-def _environment(done: process.Completed) -> Environment:
     try:
         answer = json.loads(done.stdout)
         if "error" in answer:
             raise _error(answer["error"])
-        return transfer.loads(Environment, answer["environment"])
+        return transfer.loads(kind, answer[name])
     except (ValueError, KeyError, TypeError) as error:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise UnreachableError(

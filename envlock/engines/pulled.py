@@ -20,15 +20,15 @@ def own_platform() -> str:
     return f"linux/{_ARCHITECTURES.get(machine, machine)}"
 
 
-def open_named(reference: str, store: Store, progress: Progress) -> OpenedImage:
+def open_named(reference: str, store: Store, progress: Progress, ca_bundle: str | None = None) -> OpenedImage:
     """Return an image of a registry or of this disk. Raises as what opens it does."""
     if reference.startswith(SCHEME):
-        return _pulled(reference, store, progress)
-    return open_image(reference)
+        return _pulled(reference, store, progress, ca_bundle)
+    return open_image(reference, own_platform())
 
 
-def _pulled(reference: str, store: Store, progress: Progress) -> OpenedImage:
+def _pulled(reference: str, store: Store, progress: Progress, ca_bundle: str | None) -> OpenedImage:
     """Pull an image into the store and return it; only layers that are not there travel."""
     named = Reference.parse(reference.removeprefix(SCHEME))
-    with connected(named, os.environ) as repository:
+    with connected(named, os.environ, ca_bundle) as repository:
         return pull(repository, platform=own_platform(), store=store, progress=progress)

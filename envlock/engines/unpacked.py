@@ -51,17 +51,19 @@ def unpacked(reference: str, store: Store, progress: Progress) -> Iterator[Unpac
             yield found
     elif _is_named(reference):
         image = pulled.open_named(reference, store, progress)
-        settings = _settings(image.image.config, reference)
+        settings = for_this_machine(image.image.config, reference)
         yield Unpacked(root=rootfs.prepared(image, store, progress), configuration=settings)
     else:
         yield _image(reference.removeprefix(_IMAGE), store, progress)
 
 
 @contextmanager
-def opened(reference: str, store: Store, progress: Progress) -> Iterator[OpenedImage]:
+def opened(
+    reference: str, store: Store, progress: Progress, ca_bundle: str | None = None
+) -> Iterator[OpenedImage]:
     """Yield an image as it is, not unpacked. Raises as :func:`unpacked`."""
     if _is_named(reference):
-        yield pulled.open_named(reference, store, progress)
+        yield pulled.open_named(reference, store, progress, ca_bundle)
         return
     with _incoming(store) as scratch:
         yield _saved(docker.image_kept(reference.removeprefix(_IMAGE)), scratch / "image.tar", progress)
@@ -76,7 +78,7 @@ def _is_named(reference: str) -> bool:
 
 def _image(name: str, store: Store, progress: Progress) -> Unpacked:
     kept = docker.image_kept(name)
-    settings = _settings(kept.config, name)
+    settings = for_this_machine(kept.config, name)
     # An engine with the classic image store names an image by its config's digest.
     tree = rootfs.found(Digest.parse(kept.identity), store)
     if tree is None:
@@ -94,7 +96,7 @@ def _saved(kept: docker.Kept, file: Path, progress: Progress) -> OpenedImage:
 @contextmanager
 def _container(name: str, store: Store, progress: Progress) -> Iterator[Unpacked]:
     kept = docker.container_kept(name)
-    settings = _settings(kept.config, name)
+    settings = for_this_machine(kept.config, name)
     with _incoming(store) as scratch:
         archive, root = scratch / "container.tar", scratch / "root"
         with progress.task("exporting the container from Docker", None), archive.open("wb") as stream:
@@ -117,7 +119,7 @@ def _incoming(store: Store) -> Iterator[Path]:
         yield scratch
 
 
-def _settings(config: bytes, where: str) -> ImageConfiguration:
+def for_this_machine(config: bytes, where: str) -> ImageConfiguration:
     """Return the config of an image that can run here. Raises InputError for another platform."""
     settings = configuration.parse(config, where)
     own = pulled.own_platform()

@@ -5,7 +5,7 @@ What runs here is envlock's own code; what lies in the root is anybody's. So aft
 * the process has no capability, can gain none, and can't be traced by what it starts;
 * nothing is loaded from the root into it: no module (whoever imports must have done so before), no
   shared library, and no name service of the C library;
-* after :func:`start_only`, the one program that it can start is the interpreter that is asked.
+* after :func:`start_only`, all that it can start is the interpreters that are asked.
 
 The namespaces around it (no network, read-only mounts, processes of its own) are its caller's work:
 :mod:`envlock.engines.inspection`. Rules: capabilities(7), prctl(2), PEP 578.
@@ -35,16 +35,16 @@ def enter(root: Path) -> None:
     sys.addaudithook(refuse_loading)
 
 
-def start_only(program: Path) -> None:
-    """Let this process start ``program`` and nothing else; others answer PermissionError."""
-    sys.addaudithook(partial(refuse_starting, program))
+def start_only(*programs: Path) -> None:
+    """Let this process start ``programs`` and nothing else; others answer PermissionError."""
+    sys.addaudithook(partial(refuse_starting, programs))
 
 
-def refuse_starting(program: Path, event: str, arguments: tuple[object, ...]) -> None:
-    """Refuse to start anything but ``program``."""
-    other = event == "subprocess.Popen" and str(arguments[0]) != str(program)
+def refuse_starting(programs: tuple[Path, ...], event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse to start anything but one of ``programs``."""
+    other = event == "subprocess.Popen" and str(arguments[0]) not in map(str, programs)
     if other or event in _STARTING:
-        raise PermissionError(EPERM, "not started: only the image's interpreter is", str(program))
+        raise PermissionError(EPERM, "not started: only the image's interpreter is", str(arguments[:1]))
 
 
 def _prepare_threads() -> None:

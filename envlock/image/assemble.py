@@ -54,10 +54,9 @@ def assemble(
 
 
 def _compiler(lock: Lock, store: Store, progress: Progress) -> Compiler:
-    layers = lock.base.layers
     return Compiler(
-        identity=interpreter.identity(layers),
-        prepared=lambda: interpreter.prepared(layers, lock.python, store, progress),
+        identity=interpreter.identity(interpreter.unpacked_layers(lock.base)),
+        prepared=lambda: interpreter.prepared(lock.base, lock.python, store, progress),
         store=store,
         progress=progress,
     )

@@ -63,7 +63,7 @@ def pack_host(
     plans = (_os_plan(host_files), _python_plan(host_files, python))
     total = sum(plan.size for plan in plans)
     with progress.task("packing the base", total, "B") as advance, ThreadPoolExecutor(len(plans)) as pool:
-        done = list(pool.map(lambda plan: _layer(plan, store, advance), plans))
+        done = list(pool.map(lambda plan: packed_layer(plan, store, advance), plans))
     layers = tuple(layer for layer, _ in done)
     gaps = {gap for _, found in done for gap in found}
     if bytecode:
@@ -110,7 +110,8 @@ def _python_plan(host: HostFiles, python: Python) -> Plan:
     return Plan(comment="python", members=complete(members), move=move, root=host.root)
 
 
-def _layer(plan: Plan, store: Store, advance: Advance) -> tuple[BaseLayer, tuple[Gap, ...]]:
+def packed_layer(plan: Plan, store: Store, advance: Advance) -> tuple[BaseLayer, tuple[Gap, ...]]:
+    """Return the plan's layer, whose blob is then in ``store``, and what its move could not reach."""
     known = _remembered(plan, _known_key(plan, store), store)
     if known is not None:
         advance(plan.size)

@@ -36,16 +36,21 @@ def layer(layers: Sequence[BaseLayer], python: Python, store: Store, progress: P
     with ExitStack() as stack:
         # Lazily: a layer that is remembered needs nothing unpacked.
         unpacked = cache(lambda: _unpacked(layers, python, store, stack))
-        compiler = Compiler(
-            identity=interpreter.identity(layers), prepared=unpacked, store=store, progress=progress
+        identity = interpreter.identity(layers)
+        return compiled(
+            Compiler(identity=identity, prepared=unpacked, store=store, progress=progress), python
         )
-        unit = Unit(
-            label=_LABEL,
-            identity=_LABEL,
-            opened=lambda: bytecode_layers.archived(tuple(_library(unpacked())), store),
-        )
-        content = bytecode_layers.Content(comment=COMMENT, units=((unit, ()),))
-        made = bytecode_layers.build((content,), compiler, interpreter.cache_tag(python))
+
+
+def compiled(compiler: Compiler, python: Python) -> BaseLayer | None:
+    """Return the layer that ``compiler`` makes; None when every source has its bytecode already."""
+    unit = Unit(
+        label=_LABEL,
+        identity=_LABEL,
+        opened=lambda: bytecode_layers.archived(tuple(_library(compiler.prepared())), compiler.store),
+    )
+    content = bytecode_layers.Content(comment=COMMENT, units=((unit, ()),))
+    made = bytecode_layers.build((content,), compiler, interpreter.cache_tag(python))
     return pinned(made[0]) if made else None
 
 
@@ -58,7 +63,8 @@ def _unpacked(
 
 
 def _library(found: interpreter.Interpreter) -> Iterator[ImageFile]:
-    """Yield the sources of the standard library."""
+    """Yield the sources of the standard library that have no bytecode: some bases bring it."""
+    tag = interpreter.cache_tag(found.python)
     prefix = posixpath.dirname(posixpath.dirname(found.executable))
     top = f"{prefix}/lib/python{found.python.minor}"
     for directory, names, files in os.walk(f"{found.root}{top}"):
@@ -66,5 +72,6 @@ def _library(found: interpreter.Interpreter) -> Iterator[ImageFile]:
         place = directory[len(str(found.root)) :]
         for name in sorted(files):
             source = Path(directory, name)
-            if name.endswith(".py") and not source.is_symlink():
+            there = Path(directory, "__pycache__", f"{source.stem}.{tag}.pyc").exists()
+            if name.endswith(".py") and not source.is_symlink() and not there:
                 yield ImageFile(path=ImagePath(f"{place}/{name}"), mode=0o644, data=source.read_bytes())

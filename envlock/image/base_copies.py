@@ -16,13 +16,15 @@ BLOBS = Path(".envlock") / "blobs"
 
 
 def keep(base: Base, store: Store, lock_directory: Path) -> None:
-    """Copy every layer of ``base`` from the store to beside the lock, unless it is there already.
+    """Copy every layer of ``base`` that no registry has from the store to beside the lock.
 
     The directory ignores itself in git. Raises InputError when the store does not have a layer.
     """
     if base.layers:
         sidecar.ignore(lock_directory)
     for layer in base.layers:
+        if base.is_fetched(layer):
+            continue
         if not store.copy_out(layer.blob, lock_directory / BLOBS / layer.blob.hex):
             raise InputError("a base layer is not in the store", where=str(layer.blob), hint="capture again")
 
@@ -46,7 +48,7 @@ def _import(base: Base, layer: BaseLayer, store: Store, lock_directory: Path | N
             where=str(layer.blob),
             expected=f"it in the store ({store.path(layer.blob)}) or beside the lock ({_place(layer)})",
             found="neither",
-            hint=_origin(base),
+            hint=_hint(base),
         )
     try:
         store.add_file(beside, layer.blob)
@@ -56,7 +58,7 @@ def _import(base: Base, layer: BaseLayer, store: Store, lock_directory: Path | N
             where=str(beside),
             expected=error.expected,
             found=error.found,
-            hint=_origin(base),
+            hint=_hint(base),
         ) from error
 
 
@@ -64,10 +66,15 @@ def _place(layer: BaseLayer) -> str:
     return (BLOBS / layer.blob.hex).as_posix()
 
 
-def _origin(base: Base) -> str:
-    if base.kind == "host" or base.reference is None:
-        return (
-            "it was packed at capture: on the machine that was captured, envlock export --bundle FILE; "
-            "here, envlock build --from FILE"
-        )
-    return f"it comes from {base.reference}: capture again where that can be reached"
+def origin(base: Base) -> str:
+    """Return where a base came from, as it can be asked for again: ``team/base:1@sha256:…``."""
+    pinned = f"@{base.digest}" if base.digest is not None and "@" not in (base.reference or "") else ""
+    return f"{base.kind}:{base.reference}{pinned}"
+
+
+def _hint(base: Base) -> str:
+    made = "" if base.reference is None else f" of {origin(base)}"
+    return (
+        f"it was packed at capture{made}: on the machine that was captured, envlock export --bundle FILE; "
+        "here, envlock build --from FILE"
+    )

@@ -33,13 +33,19 @@ DIRECTORIES = {
 }
 """Directories that an image has whatever its packages list, with their modes."""
 
+ACCOUNT = {
+    "/etc/passwd": f"envlock:x:{USER_ID}:{USER_ID}:envlock:/tmp:/bin/sh\n",
+    "/etc/group": f"envlock:x:{USER_ID}:\n",
+}
+"""The job's own line of each account file."""
+
 _ACCOUNTS = {
     "/etc/passwd": (
         "root:x:0:0:root:/root:/bin/sh\n"
         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-        f"envlock:x:{USER_ID}:{USER_ID}:envlock:/tmp:/bin/sh\n"
+        f"{ACCOUNT['/etc/passwd']}"
     ),
-    "/etc/group": f"root:x:0:\nnogroup:x:65534:\nenvlock:x:{USER_ID}:\n",
+    "/etc/group": f"root:x:0:\nnogroup:x:65534:\n{ACCOUNT['/etc/group']}",
     "/etc/nsswitch.conf": (
         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n"
         "protocols: files\nservices: files\nrpc: files\n"

@@ -2,9 +2,9 @@
 
 Rules kept here:
 
-* The interpreter is what /opt/env/bin/python leads to in the base. It is started through the base's
-  own dynamic loader (PT_INTERP) with the base's library directories, so that not a byte of this
-  machine's Python or libraries decides what it answers; the worker checks that.
+* The interpreter is what /opt/env/bin/python leads to in the base, or what the lock names in it. It is
+  started through the base's own dynamic loader (PT_INTERP) with the base's library directories, so that
+  not a byte of this machine's Python or libraries decides what it answers; the worker checks that.
 * It sees a clean environment with a fixed hash seed, and neither site-packages nor startup files.
 """
 
@@ -22,7 +22,7 @@ from envlock.core.progress import Progress
 from envlock.host import process, trees
 from envlock.host.store import Store
 from envlock.image.bytecode_worker import FORMAT
-from envlock.lock.model import BaseLayer, Python
+from envlock.lock.model import Base, BaseLayer, Python
 from envlock.oci.extraction import RootFilesystem
 from envlock.oci.inflation import inflated
 from envlock.runtime.errors import EnvlockError, InputError, UnreachableError
@@ -30,6 +30,8 @@ from envlock.runtime.errors import EnvlockError, InputError, UnreachableError
 _PYTHON: Final = "/opt/env/bin/python"
 _WORKER: Final = Path(__file__).with_name("bytecode_worker.py")
 _LIBRARIES: Final = ("lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib")
+_MOUNT_POINTS: Final = ("dev", "proc", "run", "sys", "tmp")
+"""What is mounted over where a base's interpreter is asked (:mod:`envlock.engines.inspection`)."""
 _MAX_LINKS: Final = 40
 _SECONDS: Final = 900
 _HINT: Final = "envlock build --no-bytecode makes an image that compiles at every start instead"
@@ -69,18 +71,31 @@ def cache_tag(python: Python) -> str:
     return f"{python.implementation.lower()}-{python.minor.replace('.', '')}"
 
 
-def prepared(layers: Sequence[BaseLayer], python: Python, store: Store, progress: Progress) -> Interpreter:
+def prepared(base: Base, python: Python, store: Store, progress: Progress) -> Interpreter:
     """Return the interpreter of a base whose layers the store has, unpacked now if it is not yet.
 
     Raises InputError when the base has none, or a layer is malformed.
     """
+    root = tree(unpacked_layers(base), store, progress)
+    return found(root, python, base.python or _PYTHON)
+
+
+def unpacked_layers(base: Base) -> tuple[BaseLayer, ...]:
+    """Return the layers that hold the interpreter: all, but for what envlock put on another's base."""
+    return tuple(layer for layer in base.layers if not layer.added)
+
+
+def tree(layers: Sequence[BaseLayer], store: Store, progress: Progress) -> Path:
+    """Return where the files of ``layers`` lie, unpacked now if they are not yet."""
 
     def make(part: Path) -> None:
-        with progress.task("unpack the interpreter", None):
+        with progress.task("unpack the base", None):
             unpack(layers, store, part)
+            for name in _MOUNT_POINTS:
+                if not os.path.lexists(part / name):
+                    (part / name).mkdir()
 
-    root = trees.kept(trees.place(store, "interpreters", identity(layers)), store, make)
-    return found(root, python)
+    return trees.kept(trees.place(store, "interpreters", identity(layers)), store, make)
 
 
 def identity(layers: Sequence[BaseLayer]) -> str:
@@ -98,14 +113,14 @@ def unpack(layers: Sequence[BaseLayer], store: Store, directory: Path) -> None:
     tree.finish()
 
 
-def found(root: Path, python: Python) -> Interpreter:
-    """Return the interpreter of the base unpacked at ``root``. Raises InputError when it has none."""
+def found(root: Path, python: Python, named: str = _PYTHON) -> Interpreter:
+    """Return the interpreter ``named`` of the base unpacked at ``root``. Raises InputError without one."""
     root = Path(os.path.realpath(root))
-    executable = _resolved(root, _PYTHON)
+    executable = _resolved(root, named)
     program = elf.read(_at(root, executable))
     if program is None:
         raise InputError(
-            "the base has no interpreter", where=_PYTHON, expected="a program", found=executable, hint=_HINT
+            "the base has no interpreter", where=named, expected="a program", found=executable, hint=_HINT
         )
     argv: tuple[str, ...] = (str(_at(root, executable)),)
     if program.interpreter is not None:

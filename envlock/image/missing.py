@@ -1,7 +1,7 @@
 """What a build lacks, told as a whole before anything is fetched or built.
 
-A wheel that an index has is missing only where no index may be asked. Whether the bytes are right is
-for those to find out that use them; here a file counts by its place.
+A wheel that an index has is missing only where no index may be asked, and so is a registry's layer.
+Whether the bytes are right is for those to find out that use them; here a file counts by its place.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,8 @@ class Missing:
 
 def missing(lock: Lock, store: Store, lock_directory: Path, *, offline: bool) -> tuple[Missing, ...]:
     """Return what of ``lock`` is neither in the store nor beside the lock nor to be fetched."""
-    return (*_layers(lock, store, lock_directory), *_wheels(lock, store, lock_directory, offline=offline))
+    layers = _layers(lock, store, lock_directory, offline=offline)
+    return (*layers, *_wheels(lock, store, lock_directory, offline=offline))
 
 
 def refuse(found: tuple[Missing, ...]) -> None:
@@ -55,13 +56,15 @@ def _amount(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 10**6 else f"{size / 1e3:.1f} kB"
 
 
-def _layers(lock: Lock, store: Store, lock_directory: Path) -> Iterator[Missing]:
+def _layers(lock: Lock, store: Store, lock_directory: Path, *, offline: bool) -> Iterator[Missing]:
     for layer in lock.base.layers:
         beside = lock_directory / base_copies.BLOBS / layer.blob.hex
-        if not (store.path(layer.blob).is_file() or beside.is_file()):
-            origin = "packed at capture" if lock.base.reference is None else f"of {lock.base.reference}"
+        fetched = lock.base.is_fetched(layer)
+        if not (store.path(layer.blob).is_file() or beside.is_file() or (fetched and not offline)):
+            made_here = layer.added or lock.base.reference is None
+            origin = "packed at capture" if made_here else f"of {base_copies.origin(lock.base)}"
             name = f"base layer {layer.comment or 'without a name'} ({layer.blob})"
-            yield Missing(name=name, size=layer.size, origin=origin, on_index=False)
+            yield Missing(name=name, size=layer.size, origin=origin, on_index=fetched)
 
 
 def _wheels(lock: Lock, store: Store, lock_directory: Path, *, offline: bool) -> Iterator[Missing]:

@@ -92,6 +92,7 @@ class ImagePlan:
     architecture: str
     created: int
     environment: tuple[tuple[str, str], ...]
+    user: str
     labels: tuple[tuple[str, str], ...]
 
     @property
@@ -134,6 +135,7 @@ def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: Runti
         architecture=lock.platform.partition("/")[2],
         created=options.created,
         environment=_environment(lock, variables),
+        user=lock.base.user or f"{_USER}:{_USER}",
         labels=tuple(sorted(labels.items())),
     )
 
@@ -149,7 +151,7 @@ def finish(planned: ImagePlan, built: tuple[Layer, ...]) -> Image:
                 "Entrypoint": [_ENTRYPOINT],
                 "Env": [f"{name}={value}" for name, value in planned.environment],
                 "Labels": dict(planned.labels),
-                "User": f"{_USER}:{_USER}",
+                "User": planned.user,
                 "WorkingDir": "/work",
             },
             "created": created,
@@ -190,16 +192,21 @@ def _captured_threads(lock: Lock) -> int:
 
 
 def _environment(lock: Lock, variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    prefix = "" if lock.python.prefix == "/usr" else f"{lock.python.prefix}/bin:"
+    """Return the image's variables: the contract's, determinism's, then the base's own that are left."""
+    base = dict(lock.base.environment)
+    path = base.pop("PATH", _SYSTEM_PATH)
+    prefix = f"{lock.python.prefix}/bin"
+    before = "" if prefix in path.split(":") else f"{prefix}:"
     fixed = {
-        "PATH": f"/opt/env/bin:{prefix}{_SYSTEM_PATH}",
+        "PATH": f"/opt/env/bin:{before}{path}",
         "HOME": "/tmp",  # noqa: S108 # the image's contract: a home that any user may write to
         "USER": "envlock",
         "LOGNAME": "envlock",
         "LANG": "C.UTF-8",
-        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        "NVIDIA_DRIVER_CAPABILITIES": base.pop("NVIDIA_DRIVER_CAPABILITIES", "compute,utility"),
     }
-    return tuple(fixed.items()) + tuple(sorted((k, v) for k, v in variables.items() if k not in fixed))
+    others = {**base, **variables}
+    return tuple(fixed.items()) + tuple(sorted((k, v) for k, v in others.items() if k not in fixed))
 
 
 def _standard_labels(lock: Lock, created: int) -> dict[str, str]:
@@ -215,6 +222,8 @@ def _standard_labels(lock: Lock, created: int) -> dict[str, str]:
         labels["org.opencontainers.image.revision"] = lock.project.commit
     if lock.base.reference:
         labels["org.opencontainers.image.base.name"] = lock.base.reference
+    if lock.base.digest and lock.base.kind == "registry":
+        labels["org.opencontainers.image.base.digest"] = str(lock.base.digest)
     return labels
 
 

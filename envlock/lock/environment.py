@@ -154,6 +154,8 @@ class HostFiles:
     links: tuple[tuple[str, str], ...] = ()
     """(path, target) of symlinks made in the loader's default directories, for libraries that only
     ld.so.conf or LD_LIBRARY_PATH led to: the image has neither."""
+    needed: Pairs = ()
+    """Soname → who needs it, of each library that the environment expects of whatever it stands on."""
     root: Path = Path("/")
     """Where the file system lies that all these paths are of, as in :class:`InstalledDistribution`."""
 

@@ -183,17 +183,35 @@ class BaseLayer:
     size: int
     media_type: str
     comment: str = ""
+    added: bool = False
+    """envlock put it on a base that somebody else made, so nobody else has it."""
     extra: Extra = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """What the environment stands on. ``kind`` is ``host`` or a base reference's scheme."""
+    """What the environment stands on. ``kind`` is ``host`` or a base reference's scheme.
+
+    What follows ``reference`` is empty for ``host``, which has no config of its own.
+    """
 
     kind: str
     layers: tuple[BaseLayer, ...]
     reference: str | None = None
+    """Where it came from: a name in a registry or an engine, never a path of the captured machine."""
+    digest: Digest | None = None
+    """Of the image's manifest; where there is none (``docker save``), of its config: the image's ID."""
+    python: str | None = None
+    """The interpreter's path in the base."""
+    user: str = ""
+    """Whom the base runs as, where that is not root."""
+    environment: Pairs = ()
+    """The variables of the base's config, but for those that would lead Python elsewhere."""
     extra: Extra = ()
+
+    def is_fetched(self, layer: BaseLayer) -> bool:
+        """Say whether a registry has the layer, so that no copy of it need travel with the lock."""
+        return self.kind == "registry" and not layer.added
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ class Descriptor:
     digest: Digest
     size: int
     media_type: str
+    platform: str = ""
+    """``linux/amd64``, where an index states it."""
 
     @property
     def is_index(self) -> bool:
@@ -72,7 +74,9 @@ def descriptor(value: object, where: str) -> Descriptor:
         raise _wrong(where, "a descriptor with digest and mediaType", members)
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise _wrong(f"{where}.size", "a number of bytes", size)
-    return Descriptor(digest=Digest.parse(digest), size=size, media_type=media_type)
+    return Descriptor(
+        digest=Digest.parse(digest), size=size, media_type=media_type, platform=_platform(members)
+    )
 
 
 def manifests(index: Members, where: str) -> Iterator[Descriptor]:
@@ -145,6 +149,12 @@ def _json(data: bytes, where: str) -> object:
     except (ValueError, RecursionError) as error:
         raise InputError("not an image", where=where, expected="JSON", found=str(error)) from error
     return value
+
+
+def _platform(members: Members) -> str:
+    """Return the platform that an index states of one of its images (image-index.md)."""
+    stated = members.get("platform")
+    return f"{stated.get('os')}/{stated.get('architecture')}" if isinstance(stated, dict) else ""
 
 
 def _texts(value: object) -> TypeGuard[list[str]]:

@@ -1,9 +1,10 @@
 """What an OCI layout's ``index.json`` names, and the small documents of a layout.
 
-Rules kept here: a blob is believed only when its bytes have the digest that named it; an index with
-several manifests is refused rather than guessed at; attestations are not counted.
+Rules kept here: a blob is believed only when its bytes have the digest that named it; of an
+index with several manifests the platform's is taken, and none is guessed at; attestations are not counted.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from envlock.core.digest import Digest
@@ -16,9 +17,24 @@ BLOBS: Final = "blobs/sha256/"
 _LARGEST_DOCUMENT: Final = 16 << 20
 
 
-def one_manifest(source: Source) -> document.Descriptor:
-    """Return the one manifest that ``index.json`` names. Raises InputError when there is none or more."""
-    return _image_descriptor(source, document.parse(read_file(source, "index.json"), source.where))
+def one_manifest(source: Source, platform: str | None = None) -> document.Descriptor:
+    """Return the one manifest that ``index.json`` names; of several, the one of ``platform``.
+
+    Raises InputError when there is none or more.
+    """
+    index = document.parse(read_file(source, "index.json"), source.where)
+    found = tuple(_images(source, index))
+    chosen = [one for one in found if one.platform == platform] if len(found) > 1 and platform else found
+    if len(chosen) != 1:
+        offered = ", ".join(sorted({one.platform for one in found if one.platform}))
+        raise InputError(
+            "not one image",
+            where=source.where,
+            expected=f"one image in index.json{f', or one of {platform}' if platform else ''}",
+            found=f"{len(found)}{f' ({offered})' if offered else ''}",
+            hint="copy the one that you want into a layout of its own, for example with skopeo copy",
+        )
+    return chosen[0]
 
 
 def read_blob(source: Source, descriptor: document.Descriptor) -> bytes:
@@ -48,21 +64,11 @@ def read_file(source: Source, name: str) -> bytes:
         return stream.read()
 
 
-def _image_descriptor(source: Source, index: document.Members) -> document.Descriptor:
-    """Return the one image of an index, nested ones included (``docker save`` writes those)."""
-    found: list[document.Descriptor] = []
+def _images(source: Source, index: document.Members) -> Iterator[document.Descriptor]:
+    """Yield the images of an index, those of nested ones included (``docker save`` writes those)."""
     for descriptor in document.manifests(index, source.where):
         if descriptor.is_index:
             nested = document.parse(read_blob(source, descriptor), str(descriptor.digest))
-            found.append(_image_descriptor(source, nested))
+            yield from _images(source, nested)
         else:
-            found.append(descriptor)
-    if len(found) != 1:
-        raise InputError(
-            "not one image",
-            where=source.where,
-            expected="one image in index.json",
-            found=f"{len(found)}",
-            hint="copy the one that you want into a layout of its own, for example with skopeo copy",
-        )
-    return found[0]
+            yield descriptor

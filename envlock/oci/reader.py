@@ -4,7 +4,7 @@ Rules kept here:
 
 * Manifest and config are believed only when their bytes have the digest that named them; a layer's
   bytes are hashed while they are read, and its end is refused when they are wrong.
-* An index with several images is refused rather than guessed at; attestations are no images.
+* Of an index with several images the platform's is taken, none is guessed at; attestations are no images.
 * A Docker archive without OCI parts gets a manifest made from its config and its layers.
 """
 
@@ -47,8 +47,10 @@ class OpenedImage:
         return cast("IO[bytes]", io.BufferedReader(stream, _BUFFER))
 
 
-def open_image(reference: str) -> OpenedImage:
+def open_image(reference: str, platform: str | None = None) -> OpenedImage:
     """Open ``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE`` or a path of one of these.
+
+    ``platform``, ``linux/amd64``, picks where there are several.
 
     Raises InputError when there is no such image, IntegrityError when manifest or config have other
     bytes than their digests say.
@@ -56,8 +58,8 @@ def open_image(reference: str) -> OpenedImage:
     scheme, colon, path = reference.partition(":")
     opener = _OPENERS.get(scheme)
     if colon and opener is not None:
-        return opener(Path(path))
-    return _open_path(Path(reference))
+        return opener(Path(path), platform)
+    return _open_path(Path(reference), platform)
 
 
 def extract(opened: OpenedImage, directory: Path) -> None:
@@ -73,9 +75,9 @@ def extract(opened: OpenedImage, directory: Path) -> None:
     root.finish()
 
 
-def _open_path(path: Path) -> OpenedImage:
+def _open_path(path: Path, platform: str | None) -> OpenedImage:
     if path.is_dir():
-        return _open_oci(DirectorySource(path))
+        return _open_oci(DirectorySource(path), platform)
     if not path.is_file():
         raise InputError(
             "no such image",
@@ -83,11 +85,11 @@ def _open_path(path: Path) -> OpenedImage:
             expected="an OCI layout directory, an archive, or oci:DIR, oci-archive:FILE, docker-archive:FILE",
         )
     source = ArchiveSource(path)
-    return _open_oci(source) if source.has("index.json") else _open_docker(source)
+    return _open_oci(source, platform) if source.has("index.json") else _open_docker(source)
 
 
-def _open_oci(source: Source) -> OpenedImage:
-    descriptor = one_manifest(source)
+def _open_oci(source: Source, platform: str | None = None) -> OpenedImage:
+    descriptor = one_manifest(source, platform)
     manifest = read_blob(source, descriptor)
     parsed = document.parse(manifest, str(descriptor.digest))
     config = read_blob(source, document.descriptor(parsed.get("config"), f"{descriptor.digest}: config"))
@@ -139,8 +141,8 @@ def _manifest(config: bytes, blobs: list[document.Descriptor]) -> bytes:
     )
 
 
-_OPENERS: Final[Mapping[str, Callable[[Path], OpenedImage]]] = {
-    "oci": lambda path: _open_oci(DirectorySource(path)),
-    "oci-archive": lambda path: _open_oci(ArchiveSource(path)),
-    "docker-archive": lambda path: _open_docker(ArchiveSource(path)),
+_OPENERS: Final[Mapping[str, Callable[[Path, str | None], OpenedImage]]] = {
+    "oci": lambda path, platform: _open_oci(DirectorySource(path), platform),
+    "oci-archive": lambda path, platform: _open_oci(ArchiveSource(path), platform),
+    "docker-archive": lambda path, _: _open_docker(ArchiveSource(path)),
 }

@@ -19,8 +19,8 @@ def test_nothing_of_the_root_is_loaded() -> None:
 
 
 def test_only_the_interpreter_is_started() -> None:
-    confinement.refuse_starting(PROGRAM, "subprocess.Popen", (str(PROGRAM), [], None, None))
-    confinement.refuse_starting(PROGRAM, "open", ("/etc/os-release", "r", 0))
+    confinement.refuse_starting((PROGRAM,), "subprocess.Popen", (str(PROGRAM), [], None, None))
+    confinement.refuse_starting((PROGRAM,), "open", ("/etc/os-release", "r", 0))
     for event, argument in (("subprocess.Popen", "/usr/bin/apt-cache"), ("os.system", b"true")):
         with pytest.raises(PermissionError):
-            confinement.refuse_starting(PROGRAM, event, (argument,))
+            confinement.refuse_starting((PROGRAM,), event, (argument,))

@@ -72,7 +72,9 @@ def test_wheels_that_an_index_has_are_out_of_reach_rather_than_lost(
 def test_a_base_with_a_reference_says_so(lock: Lock, store: Store, tmp_path: Path) -> None:
     layer = replace(lock.base.layers[0], comment="", size=31_000_000)
     base = Base(kind="docker-daemon", layers=(layer,), reference="debian:12")
-    with pytest.raises(InputError, match=r"base layer without a name .*, 31\.0 MB: of debian:12"):
+    with pytest.raises(
+        InputError, match=r"base layer without a name .*, 31\.0 MB: of docker-daemon:debian:12"
+    ):
         refuse(missing(replace(lock, packages=(), base=base), store, tmp_path, offline=False))
 
 

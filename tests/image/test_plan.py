@@ -242,3 +242,37 @@ def test_labels_name_commit_and_base_where_they_are_known() -> None:
     dirty = dict(planned(replace(lock, project=Project(commit="c" * 40, dirty=True))).labels)
     assert "org.opencontainers.image.revision" not in dirty
     assert "/opt/python" not in dict(planned(lock).environment)["PATH"]
+
+
+def on_a_base(**facts: object) -> ImagePlan:
+    base = Base(kind="registry", layers=base_layers(2), reference="team/base:1", python="/usr/bin/python3.11")
+    return planned(replace(lock_of(), base=replace(base, **facts)))  # type: ignore[arg-type] # a Base's fields
+
+
+def test_a_bases_variables_stay_but_for_those_of_the_contract() -> None:
+    stated = (
+        ("PATH", "/usr/local/cuda/bin:/usr/bin"),
+        ("HOME", "/root"),
+        ("LD_LIBRARY_PATH", "/usr/local/cuda/lib64"),
+        ("NVIDIA_DRIVER_CAPABILITIES", "all"),
+        ("PYTHONHASHSEED", "7"),
+    )
+    found = dict(on_a_base(environment=stated).environment)
+    assert found["PATH"].startswith("/opt/env/bin:")
+    assert found["PATH"].endswith(":/usr/local/cuda/bin:/usr/bin")
+    assert found["HOME"] == "/tmp"  # noqa: S108 # the image's contract
+    assert found["LD_LIBRARY_PATH"] == "/usr/local/cuda/lib64"
+    assert found["NVIDIA_DRIVER_CAPABILITIES"] == "all"
+    assert found["PYTHONHASHSEED"] == "0"
+
+
+def test_a_bases_user_stays_where_it_is_not_root() -> None:
+    users = {user: on_a_base(user=user).user for user in ("", "nonroot:nonroot")}
+    assert users == {"": "65532:65532", "nonroot:nonroot": "nonroot:nonroot"}
+
+
+def test_only_a_registrys_digest_is_that_of_a_manifest_for_the_label() -> None:
+    label = "org.opencontainers.image.base.digest"
+    digest = Digest.of(b"manifest")
+    assert dict(on_a_base(digest=digest).labels)[label] == str(digest)
+    assert label not in dict(on_a_base(digest=digest, kind="docker-daemon").labels)

@@ -275,9 +275,9 @@ def test_what_still_names_the_home_is_a_gap_also_from_memory(
         members=(Member(path="/opt/python/x", mode=0o644, data=data, size=len(data)),),
         move=Move(old="/home/ann/.pyenv/versions/3.11.7", new="/opt/python"),
     )
-    first = base._layer(plan, store, lambda _: None)
+    first = base.packed_layer(plan, store, lambda _: None)
     assert [gap.subject for gap in first[1]] == ["/opt/python/x"]
-    assert base._layer(plan, store, lambda _: None) == first
+    assert base.packed_layer(plan, store, lambda _: None) == first
 
 
 def test_standard_library_without_bytecode_is_a_gap_that_names_no_place(

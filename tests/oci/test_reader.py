@@ -122,6 +122,17 @@ def test_an_index_with_two_images_is_refused(written: Path) -> None:
         open_image(str(written))
 
 
+def test_of_an_index_for_several_platforms_the_asked_one_is_taken(written: Path) -> None:
+    index = json.loads((written / "index.json").read_bytes())
+    (mine,) = index["manifests"]
+    other = mine | {"digest": f"sha256:{'0' * 64}", "platform": {"os": "linux", "architecture": "s390x"}}
+    index["manifests"] = [other, mine | {"platform": {"os": "linux", "architecture": "amd64"}}]
+    (written / "index.json").write_text(json.dumps(index))
+    assert str(open_image(str(written), "linux/amd64").image.digest) == mine["digest"]
+    with pytest.raises(InputError, match=r"one of linux/arm64, found 2 \(linux/amd64, linux/s390x\)"):
+        open_image(f"oci:{written}", "linux/arm64")
+
+
 @pytest.mark.parametrize(
     ("index", "place"),
     [

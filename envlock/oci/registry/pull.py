@@ -67,12 +67,16 @@ def pull(repository: Repository, *, platform: str, store: Store, progress: Progr
     where = str(repository.reference)
     config = _small(repository, document.descriptor(document.parse(manifest, where).get("config"), where))
     image = document.image(manifest, config)
-    total = sum(layer.size for layer in image.layers)
-    with progress.task(f"pull {where}", total, "B") as advance, ThreadPoolExecutor(_THREADS) as pool:
-        blobs = {layer.blob: layer.size for layer in image.layers}
-        list(pool.map(lambda blob: _fetch(repository, blob, blobs[blob], store, advance), blobs))
+    fetch(repository, {layer.blob: layer.size for layer in image.layers}, store=store, progress=progress)
     places = {layer.blob: f"blobs/sha256/{layer.blob.hex}" for layer in image.layers}
     return OpenedImage(image=image, source=DirectorySource(store.root), places=places)
+
+
+def fetch(repository: Repository, blobs: Mapping[Digest, int], *, store: Store, progress: Progress) -> None:
+    """See to it that ``store`` has each of ``blobs`` (digest → bytes). Raises as :func:`pull`."""
+    task = progress.task(f"pull {repository.reference}", sum(blobs.values()), "B")
+    with task as advance, ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(lambda blob: _fetch(repository, blob, blobs[blob], store, advance), blobs))
 
 
 def _manifest(repository: Repository, platform: str) -> bytes:
@@ -101,12 +105,9 @@ def _document(repository: Repository, wanted: str, expected: Digest | None) -> t
 
 def _for_platform(index: Mapping[str, object], platform: str, where: str) -> Digest:
     offered: dict[str, Digest] = {}
-    manifests = index.get("manifests")
-    for member in manifests if isinstance(manifests, list) else []:
-        stated = member.get("platform") if isinstance(member, dict) else None
-        if isinstance(stated, dict):
-            named = f"{stated.get('os')}/{stated.get('architecture')}"
-            offered.setdefault(named, document.descriptor(member, where).digest)
+    for one in document.manifests(index, where):
+        if one.platform:
+            offered.setdefault(one.platform, one.digest)
     if platform not in offered:
         raise InputError(
             "the image is not there for this platform",

@@ -1,0 +1,77 @@
+"""An environment of the OS's own Python on images of a real engine: one that is there, one that is built."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from docker import DockerClient
+
+from envlock.lock import file
+from tests.registry.standing import LOCK, Project
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("namespaces")]
+
+IMAGE = "envlock-test/on-base:1"
+
+
+@pytest.fixture(scope="module")
+def project(debian: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """An environment of the OS's own Python, as the image has it."""
+    directory = tmp_path_factory.mktemp("on-base")
+    done = subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", directory / "env"], check=False)
+    assert done.returncode == 0, "python3-venv is among the packages that CI installs"
+    return Project(directory=directory, python=directory / "env/bin/python")
+
+
+@pytest.fixture
+def image(engine: DockerClient) -> Iterator[str]:
+    yield IMAGE
+    engine.images.remove(IMAGE, force=True)
+
+
+def printed(engine: DockerClient, image: str, *command: str) -> str:
+    return bytes(engine.containers.run(image, list(command), remove=True, network_mode="none")).decode()
+
+
+def test_an_image_of_the_engine_is_a_base(
+    engine: DockerClient, project: Project, debian: str, image: str
+) -> None:
+    lock = project.captured(f"docker-daemon:{debian}")
+    assert (lock.base.kind, lock.base.reference) == ("docker-daemon", debian)
+    assert lock.base.layers[0].media_type.endswith("+gzip")
+    assert {one.name for one in lock.system_packages} <= {"libc6", "zlib1g", "libgcc-s1", "libstdc++6"}
+    first = project.built("-t", image, "-o", f"docker:{image}")
+    assert project.built("-o", "oci:again", ENVLOCK_CACHE=str(project.directory / "other")) == first
+    script = (
+        "import sys, pwd, os; print(sys.prefix, sys.version.split()[0], pwd.getpwuid(os.getuid()).pw_name)"
+    )
+    assert printed(engine, image, "--seed", "1", "--", "python", "-c", script) == (
+        f"/opt/env {lock.python.version} envlock\n"
+    )
+    # The links of a merged /usr are the base's still.
+    assert printed(engine, image, "--seed", "1", "--", "readlink", "/lib") == "usr/lib\n"
+    shutil.rmtree(project.directory / "other")
+
+
+def test_a_dockerfile_is_built_and_pinned(
+    engine: DockerClient, project: Project, debian: str, image: str
+) -> None:
+    text = f"FROM {debian}\nENV CUDA_VERSION=12.4\nRUN mkdir /opt/env && echo made >/etc/motd\nUSER 4711\n"
+    (project.directory / "Dockerfile.mine").write_text(text)
+    project.captured("Dockerfile.mine")
+    lock = file.read(project.directory / LOCK)
+    assert (lock.base.kind, lock.base.reference) == ("dockerfile", "Dockerfile.mine")
+    project.built("-o", f"docker:{image}")
+    script = "import os; print(os.getuid(), os.environ['CUDA_VERSION'], open('/etc/motd').read().strip())"
+    assert printed(engine, image, "--seed", "1", "--", "python", "-c", script) == "4711 12.4 made\n"
+
+
+def test_a_dockerfile_that_can_not_be_built_is_told_with_its_last_words(
+    project: Project, debian: str
+) -> None:
+    (project.directory / "Dockerfile.bad").write_text(f"FROM {debian}\nRUN echo no luck && exit 3\n")
+    done = project.capture("Dockerfile.bad")
+    assert done.returncode == 4
+    assert "could not build the base" in done.stderr
+    assert "no luck" in done.stderr
