@@ -23,8 +23,8 @@ from envlock.lock.model import Gap
 
 MOST_FILES = 100_000
 MOST_BYTES = 8 << 30
-_VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".bzr", "_darcs", "CVS"})
-_CACHES = frozenset(
+VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".bzr", "_darcs", "CVS"})
+CACHES = frozenset(
     {
         *("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".cache"),
         *(".tox", ".nox", ".eggs", ".venv", ".ipynb_checkpoints", ".idea", ".vscode", "node_modules"),
@@ -32,7 +32,7 @@ _CACHES = frozenset(
 )
 _METADATA = (".egg-info", ".dist-info", ".egg-link")
 _LEFTOVERS = (".swp", "~", ".DS_Store", ".coverage")
-_ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
+ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 # What says that a directory is a project's root, and what lies in one without being of the package.
 _ROOT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg")
 _BESIDE_PACKAGES = frozenset({"build", "dist", "setup.py", "conftest.py", "noxfile.py"})
@@ -170,14 +170,14 @@ def _is_left_out(path: Path) -> bool:
     name = path.name
     if path.is_dir():
         return (
-            name in _VERSION_CONTROL
-            or name in _CACHES
+            name in VERSION_CONTROL
+            or name in CACHES
             or name.endswith(_METADATA)
-            or any((path / mark).exists() for mark in _ENVIRONMENT_MARKS)
+            or any((path / mark).exists() for mark in ENVIRONMENT_MARKS)
         )
     if name.endswith((".pyc", ".pyo")):
         return path.with_suffix(".py").exists()
-    return name in _VERSION_CONTROL or name.endswith((*_METADATA, *_LEFTOVERS))
+    return name in VERSION_CONTROL or name.endswith((*_METADATA, *_LEFTOVERS))
 
 
 def _is_package(directory: Path) -> bool:

@@ -16,9 +16,11 @@ from envlock.engines import docker, foreign
 from envlock.engines.pulled import SCHEME
 from envlock.host.store import Store
 from envlock.image import attachments, dockerfile, missing
+from envlock.image import project as project_tree
 from envlock.image.assemble import assemble
 from envlock.image.bundle import Bundle, open_bundle, open_pushed
 from envlock.image.plan import DEFAULT_CREATED, BuildOptions, ImagePlan, Isa, plan
+from envlock.image.project import ProjectTree
 from envlock.image.runtime import runtime_files
 from envlock.oci.model import Image
 from envlock.oci.registry.client import connected
@@ -37,6 +39,7 @@ class Request:
     settings: BuildOptions
     network: Network
     bundle: Bundle | None
+    project: ProjectTree | None = None
 
 
 @click.command(short_help="Turn a lockfile into an OCI image, without a daemon.")
@@ -79,6 +82,12 @@ class Request:
     "its start.",
 )
 @click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Put the code in this directory into /work of the image, as its last layer; .gitignore and "
+    ".envlockignore say what stays behind, and secrets always do.",
+)
+@click.option(
     "--sbom/--no-sbom",
     default=None,
     help="A CycloneDX bill of materials with the image: listed under it in a registry, beside a file or "
@@ -110,6 +119,7 @@ def command(
     threads: int | None,
     isa: Isa,
     bytecode: bool,
+    project: Path | None,
     sbom: bool | None,
     provenance: bool | None,
     dockerfile_directory: Path | None,
@@ -131,9 +141,16 @@ def command(
     """
     bundle = None if bundle_reference is None else _opened(bundle_reference, ca_bundle)
     source = _source(lock, bundle)
-    settings = BuildOptions(created=_created(os.environ), threads=threads, isa=isa, bytecode=bytecode)
+    code = None if project is None else project_tree.read(project)
+    settings = BuildOptions(
+        created=_created(os.environ),
+        threads=threads,
+        isa=isa,
+        bytecode=bytecode,
+        project=None if code is None else code.digest,
+    )
     network = Network(offline=offline, ca_bundle=ca_bundle)
-    request = Request(source=source, settings=settings, network=network, bundle=bundle)
+    request = Request(source=source, settings=settings, network=network, bundle=bundle, project=code)
     progress = terminal.progress(quiet=quiet)
     store = inputs.store()
     if dockerfile_directory is not None:
@@ -141,7 +158,7 @@ def command(
         return
     if only_plan:
         made = plan(source.lock, lock_bytes=source.data, options=settings, runtime=runtime_files())
-        _print_plan(made, as_json=as_json)
+        _print_plan(made, code, as_json=as_json)
         return
     destinations = tuple(parse_destination(text) for text in outputs) or _default(source.directory, tag)
     image = _build(request, store, progress)
@@ -204,6 +221,7 @@ def _build(request: Request, store: Store, progress: Progress) -> Image:
         options=request.settings,
         progress=progress,
         lock_directory=source.directory,
+        project=request.project,
     )
 
 
@@ -224,7 +242,14 @@ def _emit(request: Request, directory: Path, store: Store, progress: Progress) -
         request.bundle.supply(source.lock, store, progress)
     beside = [package for package in source.lock.packages if package.wheel.path is not None]
     wheels = inputs.wheels(source, beside, store=store, network=request.network, progress=progress)
-    dockerfile.emit(source.lock, directory, lock_bytes=source.data, wheels=wheels, options=request.settings)
+    dockerfile.emit(
+        source.lock,
+        directory,
+        lock_bytes=source.data,
+        wheels=wheels,
+        options=request.settings,
+        project=request.project,
+    )
 
 
 def _created(environ: Mapping[str, str]) -> int:
@@ -237,12 +262,13 @@ def _created(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _print_plan(made: ImagePlan, *, as_json: bool) -> None:
+def _print_plan(made: ImagePlan, code: ProjectTree | None, *, as_json: bool) -> None:
     rows = [
         *((layer.comment or "base", layer.size) for layer in made.base),
         *((group.comment, group.size) for group in made.groups),
         *((comment, None) for comment in made.bytecode_comments),
         *((layer.comment, sum(len(file.data or b"") for file in layer.files)) for layer in made.own),
+        *(() if code is None else ((project_tree.COMMENT, code.size),)),
     ]
     if as_json:
         terminal.print_json(

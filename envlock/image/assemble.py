@@ -13,6 +13,7 @@ from envlock.image import base_copies, bytecode_layers, interpreter
 from envlock.image.bytecode import Compiler
 from envlock.image.layers import build_file_layer, build_wheel_layers
 from envlock.image.plan import BuildOptions, finish, plan
+from envlock.image.project import ProjectTree, layer
 from envlock.image.runtime import runtime_files
 from envlock.lock.model import Lock
 from envlock.oci.model import Image, Layer
@@ -27,8 +28,11 @@ def assemble(
     options: BuildOptions,
     progress: Progress,
     lock_directory: Path | None = None,
+    project: ProjectTree | None = None,
 ) -> Image:
     """Build the image of ``lock``. ``wheels`` maps each package's name to its file.
+
+    ``project``: the code for the last layer, whose digest ``options`` names.
 
     Raises InputError for a missing base layer or a malformed wheel, IntegrityError for wrong bytes,
     UnreachableError when the bytecode is wanted and the image's interpreter does not run here.
@@ -50,7 +54,8 @@ def assemble(
             contents, _compiler(lock, store, progress), interpreter.cache_tag(lock.python)
         )
     own = tuple(build_file_layer(layer.files, layer.comment, store) for layer in planned.own)
-    return finish(planned, built.layers + bytecode + own)
+    last = () if project is None else (layer(project, store),)
+    return finish(planned, built.layers + bytecode + own + last)
 
 
 def _compiler(lock: Lock, store: Store, progress: Progress) -> Compiler:

@@ -17,6 +17,7 @@ from envlock.host.data import data
 from envlock.host.files import atomic_directory, file_digest
 from envlock.image.install import ENVIRONMENT
 from envlock.image.plan import BuildOptions, ImageFile, ImagePlan, plan
+from envlock.image.project import ProjectTree, copy_to
 from envlock.image.runtime import runtime_files
 from envlock.lock.export import requirements
 from envlock.lock.model import Lock, Package
@@ -43,12 +44,13 @@ def emit(
     lock_bytes: bytes,
     wheels: Mapping[str, Path],
     options: BuildOptions | None = None,
+    project: ProjectTree | None = None,
 ) -> None:
     """Write Dockerfile, requirements.txt, ``wheels/`` and ``rootfs/`` to a new ``directory``.
 
     ``lock_bytes`` is the lockfile as it was read. ``wheels``: the files of the packages that come along,
-    by name; the rest pip takes from its indexes. Raises InputError when ``directory`` has something in
-    it, IntegrityError when a wheel has other bytes than the lock says.
+    by name; the rest pip takes from its indexes. ``project``: the code for /work. Raises InputError when
+    ``directory`` has something in it, IntegrityError when a wheel has other bytes than the lock says.
     """
     refuse_filled(directory)
     planned = plan(lock, lock_bytes=lock_bytes, options=options or BuildOptions(), runtime=runtime_files())
@@ -62,6 +64,8 @@ def emit(
         (part / "Dockerfile").write_text(_dockerfile(lock, planned, len(brought)), encoding="utf-8")
         for layer in planned.own:
             _write_files(layer.files, part / "rootfs")
+        if project is not None:
+            copy_to(project, part / "rootfs" / "work")
 
 
 def refuse_filled(directory: Path) -> None:

@@ -49,6 +49,8 @@ class BuildOptions:
     threads: int | None = None
     isa: Isa = "portable"
     bytecode: bool = True
+    project: Digest | None = None
+    """Of the project's tree, where its code is the last layer."""
     labels: tuple[tuple[str, str], ...] = ()
 
 
@@ -124,12 +126,15 @@ def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: Runti
         "dev.envlock.environment-id": str(identity),
         "dev.envlock.format": f"{FORMAT}.{BYTECODE_FORMAT}" if options.bytecode else FORMAT,
         "dev.envlock.lock-sha256": Digest.of(lock_bytes).hex,
+        **({} if options.project is None else {"dev.envlock.project": str(options.project)}),
         "dev.envlock.runtime": str(runtime.digest),
         **dict(options.labels),
     }
     return ImagePlan(
         base=base,
-        groups=grouped(lock.packages, room(len(base), bytecode=options.bytecode)),
+        groups=grouped(
+            lock.packages, room(len(base) + (options.project is not None), bytecode=options.bytecode)
+        ),
         own=(_runtime_layer(lock, runtime), _lock_layer(lock_bytes, facts)),
         bytecode=options.bytecode,
         architecture=lock.platform.partition("/")[2],

@@ -79,6 +79,7 @@ def _options(options: BuildOptions) -> Members:
         "bytecode": options.bytecode,
         "created": options.created,
         "isa": options.isa,
+        **({} if options.project is None else {"project": str(options.project)}),
         **({} if options.threads is None else {"threads": options.threads}),
         **({"labels": dict(options.labels)} if options.labels else {}),
     }

@@ -1,5 +1,6 @@
 """An environment of the OS's own Python on images of a real engine: one that is there, one that is built."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -52,6 +53,27 @@ def test_an_image_of_the_engine_is_a_base(
     # The links of a merged /usr are the base's still.
     assert printed(engine, image, "--seed", "1", "--", "readlink", "/lib") == "usr/lib\n"
     shutil.rmtree(project.directory / "other")
+
+
+def test_the_projects_code_is_the_last_layer(
+    engine: DockerClient, project: Project, debian: str, image: str
+) -> None:
+    code = project.directory / "code"
+    (code / "src").mkdir(parents=True)
+    (code / "train.py").write_text("from src import part; print(part.name)\n")
+    (code / "src/part.py").write_text("name = 'one'\n")
+    (code / ".env").write_text("TOKEN=hunter2\n")
+    project.captured(f"docker-daemon:{debian}")
+    first = project.built("--project", "code", "-o", f"docker:{image}")
+    assert printed(engine, image, "--seed", "1", "--", "python", "train.py") == "one\n"
+    assert printed(engine, image, "--seed", "1", "--", "sh", "-c", "ls -A; touch new && echo yes") == (
+        "src\ntrain.py\nyes\n"
+    )
+    (code / "src/part.py").write_text("name = 'two'\n")
+    assert project.built("--project", "code", "-o", f"docker:{image}") != first
+    assert printed(engine, image, "--seed", "1", "--", "python", "train.py") == "two\n"
+    done = project.envlock("build", "--plan", "--json", "--project", "code")
+    assert json.loads(done.stdout)["layers"][-1] == {"holds": "project", "bytes": 52}
 
 
 def test_a_dockerfile_is_built_and_pinned(
