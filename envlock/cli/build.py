@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from envlock.cli import inputs, options, terminal
+from envlock.cli import inputs, options, terminal, verification
 from envlock.cli.destination import Destination, Product, parse_destination
 from envlock.cli.inputs import Network, Source
+from envlock.cli.verification import Verification
 from envlock.core.progress import Progress
 from envlock.engines import docker, foreign
 from envlock.engines.pulled import SCHEME
@@ -100,6 +101,12 @@ class Request:
     "(default: with every -o).",
 )
 @click.option(
+    "--verify",
+    is_flag=True,
+    help="Build once more from nothing and compare every byte, then read the environment inside the image "
+    "and compare it with the lock. Exit 1, with nothing written, where either differs.",
+)
+@click.option(
     "--emit-dockerfile",
     "dockerfile_directory",
     type=click.Path(file_okay=False, path_type=Path),
@@ -122,12 +129,13 @@ def command(
     project: Path | None,
     sbom: bool | None,
     provenance: bool | None,
+    verify: bool,
     dockerfile_directory: Path | None,
     offline: bool,
     ca_bundle: str | None,
     as_json: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Build the image of LOCK (default: pylock.envlock.toml), the same bytes on any machine.
 
     No container engine is needed. Wheels come from the index by hash, from beside the lock, or from a
@@ -155,13 +163,16 @@ def command(
     store = inputs.store()
     if dockerfile_directory is not None:
         _emit(request, dockerfile_directory, store, progress)
-        return
+        return 0
     if only_plan:
         made = plan(source.lock, lock_bytes=source.data, options=settings, runtime=runtime_files())
         _print_plan(made, code, as_json=as_json)
-        return
+        return 0
     destinations = tuple(parse_destination(text) for text in outputs) or _default(source.directory, tag)
-    image = _build(request, store, progress)
+    wheels = _wheels(request, store, progress)
+    image = _assemble(request, wheels, store, progress)
+    proof = _verified(request, image, wheels, store, progress) if verify else None
+    proven = proof is None or proof.holds
     named = bool(outputs)
     product = _product(
         request,
@@ -169,12 +180,11 @@ def command(
         sbom=named if sbom is None else sbom,
         provenance=named if provenance is None else provenance,
     )
-    for destination in destinations:
+    written = destinations if proven else ()
+    for destination in written:
         destination.write(product, store, tag, progress, ca_bundle)
-    if as_json:
-        terminal.print_json(_summary(image, destinations))
-    elif not quiet:
-        _print_image(image, destinations)
+    _print(image, written, proof, as_json=as_json, quiet=quiet)
+    return 0 if proven else 1
 
 
 def _opened(reference: str, ca_bundle: str | None) -> Bundle:
@@ -202,17 +212,22 @@ def _default(directory: Path, tag: str | None) -> tuple[Destination, ...]:
     return (beside,)
 
 
-def _build(request: Request, store: Store, progress: Progress) -> Image:
-    """Bring the wheels together and assemble the image in the store."""
+def _wheels(request: Request, store: Store, progress: Progress) -> dict[str, Path]:
+    """Bring together in the store what the image is made of; return the wheels."""
     source = request.source
     if request.bundle is not None:
         request.bundle.supply(source.lock, store, progress)
     lacking = missing.missing(source.lock, store, source.directory, offline=request.network.offline)
     missing.refuse(lacking)
     foreign.bring(source.lock.base, store, progress, request.network.ca_bundle)
-    wheels = inputs.wheels(
+    return inputs.wheels(
         source, source.lock.packages, store=store, network=request.network, progress=progress
     )
+
+
+def _assemble(request: Request, wheels: Mapping[str, Path], store: Store, progress: Progress) -> Image:
+    """Assemble the image in the store."""
+    source = request.source
     return assemble(
         source.lock,
         lock_bytes=source.data,
@@ -223,6 +238,15 @@ def _build(request: Request, store: Store, progress: Progress) -> Image:
         lock_directory=source.directory,
         project=request.project,
     )
+
+
+def _verified(
+    request: Request, image: Image, wheels: Mapping[str, Path], store: Store, progress: Progress
+) -> Verification:
+    def again(fresh: Store) -> Image:
+        return _assemble(request, wheels, fresh, progress)
+
+    return verification.verify(image, request.source.lock, wheels, store, progress, again)
 
 
 def _product(request: Request, image: Image, *, sbom: bool, provenance: bool) -> Product:
@@ -301,6 +325,24 @@ def _summary(image: Image, destinations: tuple[Destination, ...]) -> dict[str, o
         ],
         "written": [str(destination) for destination in destinations],
     }
+
+
+def _print(
+    image: Image,
+    destinations: tuple[Destination, ...],
+    proof: Verification | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    if as_json:
+        proven = {} if proof is None else {"verified": verification.members(proof)}
+        terminal.print_json(_summary(image, destinations) | proven)
+        return
+    if not quiet:
+        _print_image(image, destinations)
+    if proof is not None:
+        verification.print_verification(proof, image)
 
 
 def _print_image(image: Image, destinations: tuple[Destination, ...]) -> None:

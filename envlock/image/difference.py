@@ -66,6 +66,8 @@ class ImageDifference:
     same_digest: bool
     config: tuple[Difference, ...] = ()
     layers: tuple[Difference, ...] = ()
+    blobs: tuple[Difference, ...] = ()
+    """Layers of the same content whose compressed bytes differ, which no container sees: their digests."""
     files: tuple[FileDifference, ...] = ()
     reasons: tuple[Difference, ...] = ()
 
@@ -81,6 +83,7 @@ def difference(a: Side, b: Side) -> ImageDifference:
         same_digest=a.digest == b.digest,
         config=_differing(_config(a.config), _config(b.config)),
         layers=_layers(a.layers, b.layers),
+        blobs=_blobs(a.layers, b.layers),
         files=tuple(_files(a, b)),
         reasons=_reasons(a.lock, b.lock),
     )
@@ -118,7 +121,7 @@ def _flat(path: str, value: object) -> dict[str, str]:
 
 def _layers(before: tuple[Layer, ...], after: tuple[Layer, ...]) -> tuple[Difference, ...]:
     """Pair layers that hold the same thing by name; a layer that only moved is a difference too."""
-    known, wanted = _by_name(before), _by_name(after)
+    known, wanted = ({name: str(one.diff_id) for name, one in _named(side)} for side in (before, after))
     found = list(_differing(known, wanted))
     stayed = [name for name in known if known[name] == wanted.get(name)]
     if stayed != [name for name in wanted if known.get(name) == wanted[name]]:
@@ -127,15 +130,26 @@ def _layers(before: tuple[Layer, ...], after: tuple[Layer, ...]) -> tuple[Differ
     return tuple(found)
 
 
-def _by_name(layers: tuple[Layer, ...]) -> dict[str, str]:
-    """Return what a layer holds → its diff ID, bottom first; layers of one name are numbered."""
-    found: dict[str, str] = {}
+def _blobs(before: tuple[Layer, ...], after: tuple[Layer, ...]) -> tuple[Difference, ...]:
+    known, wanted = dict(_named(before)), dict(_named(after))
+    return tuple(
+        Difference(subject=name, before=str(known[name].blob), after=str(wanted[name].blob))
+        for name in known
+        if name in wanted
+        and known[name].diff_id == wanted[name].diff_id
+        and known[name].blob != wanted[name].blob
+    )
+
+
+def _named(layers: tuple[Layer, ...]) -> Iterator[tuple[str, Layer]]:
+    """Yield what a layer holds with the layer, bottom first; of one name, the later ones are marked."""
+    seen: set[str] = set()
     for number, layer in enumerate(layers, 1):
         name = layer.comment or f"layer {number}"
-        while name in found:
+        while name in seen:
             name += "'"
-        found[name] = str(layer.diff_id)
-    return found
+        seen.add(name)
+        yield name, layer
 
 
 def _files(a: Side, b: Side) -> Iterator[FileDifference]:

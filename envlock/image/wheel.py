@@ -175,6 +175,11 @@ def read_contents(reader: WheelReader) -> WheelContents:
     )
 
 
+def wheel_record(reader: WheelReader) -> str:
+    """Return the text of the wheel's RECORD. Raises InputError when it is not a proper wheel."""
+    return reader.text(f"{_dist_info(reader)}/RECORD")
+
+
 def _dist_info(reader: WheelReader) -> str:
     """Return the name of the one ``.dist-info`` directory, which must be the file name's."""
     try:

@@ -55,6 +55,13 @@ def test_the_same_image_under_another_manifest_is_no_difference() -> None:
     assert not found.same_digest
 
 
+def test_a_layer_that_is_compressed_otherwise_is_told_and_no_difference() -> None:
+    packed = dataclasses.replace(layer("base", "1"), blob=Digest("e" * 64))
+    found = difference(side(), side(digest=Digest("9" * 64), layers=(packed, layer("numpy 1.0", "2"))))
+    assert found.empty
+    assert [(one.subject, one.after) for one in found.blobs] == [("base", f"sha256:{'e' * 64}")]
+
+
 def test_each_differing_value_of_the_config_is_named() -> None:
     config = {"os": "linux", "config": {"Env": ["A=2", "B=3"], "Entrypoint": ["x"], "User": None}}
     assert difference(side(), side(config=config)).config == (

@@ -1,0 +1,77 @@
+"""``envlock build --verify``: what it proves, and what it says of an image that is not so."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from envlock.lock import file
+from tests.image import lock_project
+from tests.image.lock_project import LOCK, LockProject
+from tests.image.wheels import wheel_items
+
+MODULES = {f"demo/m{number}.py": f"def f():\n    return {number}\n".encode() for number in range(5)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> LockProject:
+    """One project for all tests of the module: each leaves lock and store as they were."""
+    root = tmp_path_factory.mktemp("verified")
+    entry_points = "[console_scripts]\ndemo = demo:main\n"
+    return lock_project.make(
+        root,
+        ("demo", wheel_items("demo", "1.0", MODULES, entry_points=entry_points)),
+        ("other", wheel_items("other", "1.0", {"other.py": b"x = 1\n"})),
+    )
+
+
+def test_an_image_that_is_the_same_again_and_as_locked_is_written(made: LockProject) -> None:
+    done = made.build("--verify", "-o", "oci-archive:proven.tar")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"same again +all \d+ layers and the manifest sha256:[0-9a-f]{64}", done.stdout)
+    assert "as locked" in done.stdout
+    assert (made.directory / "proven.tar").is_file()
+    assert not list((made.store.root / "incoming").iterdir())
+
+
+def test_the_json_has_both_answers(made: LockProject) -> None:
+    done = made.build("--verify", "--json", "-q", "-o", "oci-archive:proven.tar")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["verified"] == {"holds": True, "difference": None, "mismatches": []}
+    assert shown["written"] == ["oci-archive:proven.tar"]
+
+
+def test_a_cache_that_lies_is_found_out_and_nothing_is_written(made: LockProject) -> None:
+    """Two layers change places in the store's notes: each blob is whole, and none is what it is noted as."""
+    assert made.build("-o", "oci-archive:before.tar").returncode == 0
+    facts = sorted((made.store.root / "facts" / "bytecode-layer").glob("*.json"))
+    notes = {fact: fact.read_bytes() for fact in facts}
+    whole = [fact for fact in facts if b"diff_id" in notes[fact]]
+    assert len(whole) > 1
+    whole[0].write_bytes(notes[whole[1]])
+    try:
+        done = made.build("--verify", "-o", "oci-archive:lie.tar")
+    finally:
+        for fact, note in notes.items():
+            fact.write_bytes(note)
+    assert done.returncode == 1, done.stderr
+    assert "not the same again" in done.stdout
+    assert re.search(r"bytecode.*sha256:", done.stdout)
+    assert "m0" in done.stdout or "demo: " in done.stdout
+    assert not (made.directory / "lie.tar").exists()
+
+
+def test_an_image_that_is_not_what_the_lock_says_is_not_written(made: LockProject) -> None:
+    lock, version = made.directory / LOCK, made.lock.python.version
+    before = lock.read_bytes()
+    file.write(lock, replace(made.lock, python=replace(made.lock.python, version="3.99.1")))
+    try:
+        done = made.build("--verify", "--no-bytecode", "-o", "oci-archive:other.tar")
+    finally:
+        lock.write_bytes(before)
+    assert done.returncode == 1, done.stderr
+    assert "same again" in done.stdout
+    assert f"  python version: locked 3.99.1, found {version}" in done.stdout
+    assert not (made.directory / "other.tar").exists()
