@@ -2,8 +2,8 @@
 
 ``os.urandom`` (through it ``secrets``, ``uuid.uuid4`` and ``random.SystemRandom``) gives keys and
 names that must not repeat. A result that hangs on them can't be repeated either, so the record says
-which lines of the job asked. What the standard library asks for on its own behalf (keys between
-processes, names of temporary files) and what runs while a module is imported are not told.
+which lines of the job's own code asked, and that native code did. What libraries ask for (names of
+temporary files, keys between processes) and what runs while a module is imported is not told.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _MOST = 100
-_OWN_BEHALF = ("multiprocessing", "importlib", "tempfile", "asyncio", "concurrent", "ssl", "zipimport")
+_OWN_BEHALF = ("multiprocessing", "tempfile", "asyncio", "concurrent", "ssl")
 _MARK = "_envlock_original"
 _told: set[str] = set()
 
@@ -38,23 +38,22 @@ def watch() -> None:
 def _tell(frame: FrameType | None) -> None:
     from envlock.runtime import callers, spool
 
-    if _on_own_behalf(frame):
-        return
-    where = callers.place(frame)
-    if where not in _told and len(_told) < _MOST:
+    where = callers.NATIVE if frame is None else _jobs_line(frame)
+    if where is not None and where not in _told and len(_told) < _MOST:
         _told.add(where)
         spool.report("entropy", where)
 
 
-def _on_own_behalf(frame: FrameType | None) -> bool:
-    """Whether the standard library asks for itself: such a module comes before any other code."""
+def _jobs_line(frame: FrameType | None) -> str | None:
+    """Return the job's line that asked, directly or through the standard library; None for others."""
     from envlock.runtime import callers
 
     while frame is not None:
-        name = callers.module(frame).partition(".")[0]
-        if name in _OWN_BEHALF or name.startswith("_frozen_importlib"):
-            return True
-        if not callers.is_standard(frame.f_code.co_filename):
-            return False
+        path = frame.f_code.co_filename
+        if not callers.is_library(path):
+            return f"{path}:{frame.f_lineno}"
+        asking = callers.module(frame).partition(".")[0]
+        if not callers.is_standard(path) or asking in _OWN_BEHALF or path.startswith("<frozen importlib"):
+            return None
         frame = frame.f_back
-    return False
+    return None

@@ -117,3 +117,11 @@ print("ran")
     done = image.job(code)
     assert (done.stdout, done.stderr.count("\n")) == ("ran\n", 1)
     assert gaps(done) == ["native code"]
+
+
+def test_entropy_of_libraries_and_of_imports_is_not_told(image: FakeImage) -> None:
+    (image.packages / "library.py").write_text(
+        "import os, uuid\nos.urandom(1)\ndef name(): return uuid.uuid4()\n"
+    )
+    (image.work / "own.py").write_text("import library\n")
+    assert gaps(image.job("import own, library\nlibrary.name()\n")) == []
