@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Module → (the module of envlock.runtime that knows it, its function).
 _TARGETS = {
     "cupy": ("frameworks.cupy", "after_import"),
+    "ipykernel.ipkernel": ("frameworks.ipykernel", "after_import"),
     "jax": ("frameworks.jax", "after_import"),
     "lightgbm": ("frameworks.lightgbm", "after_import"),
     "multiprocessing.process": ("processes", "number_processes"),

@@ -125,3 +125,39 @@ def test_entropy_of_libraries_and_of_imports_is_not_told(image: FakeImage) -> No
     )
     (image.work / "own.py").write_text("import library\n")
     assert gaps(image.job("import own, library\nlibrary.name()\n")) == []
+
+
+def test_what_libraries_seed_in_a_loaders_worker_is_not_told(image: FakeImage) -> None:
+    worker = image.packages / "torch/utils/data/_utils"
+    worker.mkdir(parents=True)
+    (worker / "worker.py").write_text("import random\ndef loop(init):\n    random.seed(3)\n    init()\n")
+    (image.packages / "trainer.py").write_text("import random\ndef init(): random.seed(4)\n")
+    code = """
+import random, trainer
+from torch.utils.data._utils import worker
+worker.loop(trainer.init)
+worker.loop(lambda: random.seed(5))
+"""
+    (one,) = image.job(code).record.reseedings
+    assert (one.value, line_of(one.where)) == ("5", "job.py:5")
+
+
+def test_a_notebooks_first_cell_finds_fresh_generators(image: FakeImage) -> None:
+    package = image.packages / "ipykernel"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "ipkernel.py").write_text(
+        "import os, random\n"
+        "for _ in range(os.getpid() % 7): random.random()\n"
+        "class IPythonKernel:\n"
+        "    def do_execute(self, code): return random.random()\n"
+    )
+    code = """
+import random
+first, second = random.random(), random.random()
+from ipykernel import ipkernel
+kernel = ipkernel.IPythonKernel()
+print(kernel.do_execute("") == first, kernel.do_execute("") == second)
+"""
+    done = image.job(code)
+    assert done.stdout == "True True\n", done.stderr

@@ -1,7 +1,8 @@
 """Seeding calls of the job's own: respected, and told to the record with value and caller.
 
 Each (function, line) is told with its first ten values; a loop that seeds for each sample would fill
-the spool. torch's DataLoader seeds its workers by a scheme of its own, which is no doing of the job.
+the spool. torch's DataLoader, and libraries that sit in its workers, seed these by a scheme of their
+own, at each epoch: that is no doing of the job's code and is not told.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
 _ORIGINAL = "_envlock_original"
 _MOST = 10
-_NOT_THE_JOBS = "torch.utils.data._utils.worker"
+_WORKER = "torch.utils.data._utils.worker"
 _told: dict[tuple[str, str], int] = {}
 
 
@@ -42,11 +44,22 @@ def _tell(function: str, value: object) -> None:
     from envlock.runtime import callers, identity, spool
 
     frame = sys._getframe(2)  # noqa: SLF001 - the caller of the covered function
-    by, where = callers.module(frame), callers.place(frame)
+    where = callers.place(frame)
     times = _told.get((function, where), 0)
-    if by != _NOT_THE_JOBS and times < _MOST:
+    if times < _MOST and not _by_a_workers_library(frame):
         _told[function, where] = times + 1
-        spool.report("reseed", identity.label(), function, _shown(value), by, where)
+        spool.report("reseed", identity.label(), function, _shown(value), callers.module(frame), where)
+
+
+def _by_a_workers_library(frame: FrameType | None) -> bool:
+    """Whether libraries alone stand between the seeding call and the loop of a DataLoader's worker."""
+    from envlock.runtime import callers
+
+    while frame is not None and callers.is_library(frame.f_code.co_filename):
+        if callers.module(frame) == _WORKER:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _shown(value: object) -> str:
