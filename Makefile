@@ -31,9 +31,10 @@ lint: $(VENV)/.ready  ## format, style, types, import rule, the runtime's lowest
 	$(BIN)/vermin --quiet --no-tips --exclude file --target=3.8- --violations envlock/runtime
 	$(BIN)/python -m pytest -q tests/docs
 
-bench: demo  ## capture and build beside pip, uv, sha256sum, tar and docker build, on the demo (writes bench/results/)
+bench: demo  ## capture, build and runtime beside pip, uv, sha256sum, tar and docker build, on the demo (writes bench/results/)
 	$(BIN)/python bench/bench.py
 	$(BIN)/python bench/capture.py --network
+	$(BIN)/python bench/runtime.py
 
 pins: $(VENV)/.ready  ## compile .ci/requirements.txt anew (needs Python 3.10, the oldest that is supported)
 	@sh .ci/pins

@@ -118,6 +118,14 @@ def refuse(prepared: Prepared) -> None:
             where=prepared.second_envlock,
             hint="capture the environment without it, or take it off PYTHONPATH",
         )
+    if asked.determinism.trace != "none":
+        raise RefusedError(
+            "tracing is not there yet",
+            where="determinism.trace",
+            expected="none",
+            found=asked.determinism.trace,
+            hint="have the job itself print hashes of what you suspect, and compare the outputs",
+        )
     _refuse_switches(prepared)
     _refuse_host(prepared)
 
