@@ -98,6 +98,24 @@ def rpm() -> str:
 
 
 @pytest.fixture(scope="session")
+def estargz_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program tests/oci/estargz/read.go, which reads layers with stargz-snapshotter's package."""
+    directory = tmp_path_factory.mktemp("estargz")
+    go = shutil.which("go")
+    library = Path("/usr/share/gocode/src/github.com/containerd/stargz-snapshotter")
+    _require(None if go and library.is_dir() else "Go and stargz-snapshotter's package are not installed")
+    source = Path(__file__).parent / "oci/estargz/read.go"
+    environ = {
+        "PATH": os.environ["PATH"],
+        "GOCACHE": str(directory / "cache"),
+        "GOPATH": "/usr/share/gocode",
+        "GO111MODULE": "off",
+    }
+    subprocess.run([str(go), "build", "-o", directory / "read", source], env=environ, check=True)
+    return directory / "read"
+
+
+@pytest.fixture(scope="session")
 def skopeo() -> str:
     """The program skopeo, an independent reader of images."""
     path = shutil.which("skopeo")

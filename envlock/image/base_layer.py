@@ -12,6 +12,7 @@ def pinned(layer: Layer) -> BaseLayer:
         size=layer.size,
         media_type=layer.media_type,
         comment=layer.comment,
+        annotations=layer.annotations,
     )
 
 
@@ -23,4 +24,5 @@ def of_image(layer: BaseLayer) -> Layer:
         size=layer.size,
         media_type=layer.media_type,
         comment=layer.comment,
+        annotations=layer.annotations,
     )

@@ -232,7 +232,7 @@ def _content(reader: WheelReader, file: InstalledFile, verifier: Verifier) -> Co
     stream = reader.deflated(name)
     if stream is None:
         return Stream(size=file.size, pieces=lambda: _observed(reader.pieces(name), observe))
-    return Splice(stream=stream, observe=observe)
+    return Splice(stream=stream, sha256=file.recorded.sha256, observe=observe)
 
 
 def _observed(pieces: Iterator[bytes], observe: Callable[[bytes], None]) -> Iterator[bytes]:

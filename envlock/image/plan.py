@@ -170,15 +170,21 @@ def finish(planned: ImagePlan, built: tuple[Layer, ...]) -> Image:
     manifest = canonical.dumps(
         {
             "config": {"digest": str(Digest.of(config)), "mediaType": MEDIA_CONFIG, "size": len(config)},
-            "layers": [
-                {"digest": str(layer.blob), "mediaType": layer.media_type, "size": layer.size}
-                for layer in layers
-            ],
+            "layers": [_descriptor(layer) for layer in layers],
             "mediaType": MEDIA_MANIFEST,
             "schemaVersion": 2,
         }
     )
     return Image(manifest=manifest, config=config, layers=layers)
+
+
+def _descriptor(layer: Layer) -> dict[str, object]:
+    members: dict[str, object] = {
+        "digest": str(layer.blob),
+        "mediaType": layer.media_type,
+        "size": layer.size,
+    }
+    return {**members, "annotations": dict(layer.annotations)} if layer.annotations else members
 
 
 def _determinism(lock: Lock, options: BuildOptions) -> Mapping[str, str]:

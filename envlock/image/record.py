@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from envlock.core.digest import Digest
 from envlock.runtime.errors import InputError, IntegrityError
 
 _HASHES: Final = ("sha256", "sha384", "sha512")
@@ -28,6 +29,15 @@ class RecordedHash:
     def __str__(self) -> str:
         """Return ``sha256=…``, as RECORD has it."""
         return f"{self.algorithm}={self.value}"
+
+    @property
+    def sha256(self) -> Digest | None:
+        """The same as a digest; None for another algorithm, or a value that no file's hash can be."""
+        try:
+            raw = base64.urlsafe_b64decode(self.value + "=") if self.algorithm == "sha256" else b""
+        except ValueError:
+            return None
+        return Digest(raw.hex()) if len(raw) == hashlib.sha256().digest_size else None
 
 
 def recorded_hash(data: bytes) -> RecordedHash:

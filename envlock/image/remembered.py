@@ -1,5 +1,7 @@
 """Layers that were made before: a fact counts only while the store has its blob with the right bytes."""
 
+from collections.abc import Iterable
+
 from envlock.core.digest import Digest
 from envlock.host.store import Store
 from envlock.oci.model import Layer
@@ -8,7 +10,12 @@ from envlock.runtime.errors import InputError
 
 def keep(store: Store, kind: str, key: str, layer: Layer) -> None:
     """Remember ``layer`` under ``key``, which holds everything that decides its bytes."""
-    value = {"diff_id": str(layer.diff_id), "blob": str(layer.blob), "size": layer.size}
+    value = {
+        "diff_id": str(layer.diff_id),
+        "blob": str(layer.blob),
+        "size": layer.size,
+        "annotations": dict(layer.annotations),
+    }
     store.remember(kind, key, value)
 
 
@@ -28,4 +35,11 @@ def _layer(fact: dict[str, object], comment: str) -> Layer:
         blob=Digest.parse(str(fact["blob"])),
         size=int(str(fact["size"])),
         comment=comment,
+        annotations=tuple(sorted((name, str(value)) for name, value in _members(fact["annotations"]))),
     )
+
+
+def _members(value: object) -> Iterable[tuple[str, object]]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return value.items()

@@ -183,6 +183,8 @@ class BaseLayer:
     size: int
     media_type: str
     comment: str = ""
+    annotations: Pairs = ()
+    """Of the layer's descriptor: where its table of contents is, for one that can be read lazily."""
     added: bool = False
     """envlock put it on a base that somebody else made, so nobody else has it."""
     extra: Extra = ()

@@ -9,7 +9,7 @@ Rules kept here:
 * Nothing read is believed by its place: manifest and files are held to their digests.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -139,7 +139,7 @@ def parse(manifest: bytes, where: str, artifact_type: str) -> Artifact:
             found="an image" if found is None else repr(found)[:80],
         )
     files = tuple(_files(members, where))
-    return Artifact(artifact_type=artifact_type, files=files, annotations=_annotations(members))
+    return Artifact(artifact_type=artifact_type, files=files, annotations=document.annotations(members))
 
 
 def _source(reference: str) -> Source:
@@ -147,12 +147,6 @@ def _source(reference: str) -> Source:
     if not path.exists():
         raise InputError("no such file", where=str(path))
     return DirectorySource(path) if path.is_dir() else ArchiveSource(path)
-
-
-def _annotations(members: document.Members) -> tuple[tuple[str, str], ...]:
-    found = members.get("annotations")
-    pairs = found.items() if isinstance(found, Mapping) else ()
-    return tuple(sorted((name, value) for name, value in pairs if isinstance(value, str)))
 
 
 def _files(members: document.Members, where: str) -> Iterator[ArtifactFile]:

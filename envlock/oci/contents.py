@@ -5,6 +5,7 @@ Rules kept here (OCI image-spec 1.1, layer.md):
 * Layers apply in order; a name in a later layer stands for the one below. ``.wh.NAME`` removes NAME and
   all below it, ``.wh..wh..opq`` what layers below put into its directory.
 * Paths are absolute and normalised (``/usr/bin/python3``), whatever spelling the tar has.
+* A layer's table of contents (:mod:`envlock.oci.estargz`) is left out.
 * Bytes are hashed and not kept, but for the files that ``keep`` asks for.
 """
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Final, Literal, cast
 
 from envlock.host.files import CHUNK
+from envlock.oci import estargz
 from envlock.oci.inflation import inflated
 from envlock.oci.model import Layer
 from envlock.oci.reader import OpenedImage
@@ -64,14 +66,16 @@ def read_layer(opened: OpenedImage, layer: Layer, keep: Callable[[str], bool]) -
         try:
             with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=CHUNK) as archive:
                 for member in archive:
+                    # tarfile would keep every header of the layer.
+                    archive.members = []  # type: ignore[attr-defined] # not in the type stubs
                     path = posixpath.normpath("/" + member.name.lstrip("/"))
+                    if path in estargz.NOT_OF_THE_IMAGE:
+                        continue
                     wanted = member.size <= _KEPT_BYTES and keep(path)
                     entry, data = _entry(archive, member, wanted=wanted)
                     entries.append((path, entry))
                     if wanted and data is not None:
                         kept[path] = data
-                    # tarfile would keep every header of the layer.
-                    archive.members = []  # type: ignore[attr-defined] # not in the type stubs
         except tarfile.TarError as error:
             raise InputError("corrupt layer", where=where, expected="a tar", found=str(error)) from error
         while stream.read(CHUNK):  # what follows the archive's end belongs to the digest

@@ -2,17 +2,20 @@
 
 Rules kept here (RFC 1951, RFC 1952):
 
-* A stored member holds its bytes in stored blocks of at most 65,535 bytes; a spliced member is a
-  10-byte header, somebody's raw deflate stream, CRC-32 and size modulo 2^32. Neither depends on a
-  compressor's version. Members concatenate to one gzip file (RFC 1952 section 2.2).
+* A stored member holds its bytes in stored blocks of at most 65,535 bytes; a header member is one in
+  which runs of zeros, which tar headers are full of, are blocks of the fixed Huffman code; a spliced
+  member is a 10-byte header, somebody's raw deflate stream, CRC-32 and size modulo 2^32. None depends
+  on a compressor's version. Members concatenate to one gzip file (RFC 1952 section 2.2).
 * A deflate stream is believed only when inflating it ends exactly at its last byte with the size
   and CRC-32 that were declared. No more than the declared size is ever inflated.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from envlock.runtime.errors import InputError
@@ -21,6 +24,11 @@ MEMBER_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """No flags, mtime 0, operating system unknown (255)."""
 
 _STORED = 65_535
+_SHORTEST, _LONGEST = 3, 258
+# A run takes up to 15 bytes, of which 5 are the next stored block's head.
+_ZEROS = re.compile(rb"\0{32,4096}")
+_HEAD = struct.Struct("<BHH").pack
+_END = b"\1\0\0\xff\xff"
 _PIECE = 1 << 18
 
 
@@ -37,15 +45,58 @@ class Deflated:
 
 
 def stored_member(data: bytes) -> bytes:
-    """Return a gzip member that holds ``data`` (at least 1 byte) uncompressed."""
+    """Return a gzip member that holds ``data`` uncompressed."""
+    return b"".join((MEMBER_HEADER, *_stored(data), _END, member_trailer(zlib.crc32(data), len(data))))
+
+
+def header_member(data: bytes) -> bytes:
+    """Return a gzip member that holds ``data`` uncompressed but for its runs of zeros."""
     parts = [MEMBER_HEADER]
+    position = 0
+    for run in _ZEROS.finditer(data):
+        start, end = run.span()
+        parts += _stored(data[position:start])
+        parts.append(_zeros(end - start))
+        position = end
+    parts += _stored(data[position:])
+    parts += (_END, member_trailer(zlib.crc32(data), len(data)))
+    return b"".join(parts)
+
+
+def _stored(data: bytes) -> list[bytes]:
+    """Return blocks that are not the last (RFC 1951, 3.2.4), none for no data."""
+    parts: list[bytes] = []
     for start in range(0, len(data), _STORED):
         block = data[start : start + _STORED]
-        final = start + _STORED >= len(data)
-        parts.append(struct.pack("<BHH", final, len(block), len(block) ^ 0xFFFF))
-        parts.append(block)
-    parts.append(member_trailer(zlib.crc32(data), len(data)))
-    return b"".join(parts)
+        parts += (_HEAD(0, len(block), len(block) ^ 0xFFFF), block)
+    return parts
+
+
+@cache
+def _zeros(count: int) -> bytes:
+    """Return a block for ``count`` zeros (RFC 1951, 3.2.6), and an empty stored one that ends at a byte."""
+    literal, distance, end_of_block = "00110000", "00000", "0000000"
+    bits = ["010", literal]
+    left = count - 1
+    while left:
+        # What is left after a repeat must be nothing or repeatable itself.
+        length = min(left, _LONGEST if left - _LONGEST not in (1, 2) else _LONGEST - _SHORTEST)
+        bits += _repeat(length), distance
+        left -= length
+    bits += end_of_block, "000"
+    text = "".join(bits)
+    return int(text[::-1], 2).to_bytes(-(-len(text) // 8), "little") + b"\0\0\xff\xff"
+
+
+def _repeat(length: int) -> str:
+    """Return the fixed code of a match of 3 to 258 bytes, first bit first, extra bits included."""
+    if length == _LONGEST:
+        return "11000101"
+    steps = length - _SHORTEST
+    extra = max(0, steps.bit_length() - 3)
+    symbol = 1 + 4 * extra + (steps >> extra)  # above 256, the end of the block
+    code = f"{symbol:07b}" if symbol < 24 else f"{0b11000000 + symbol - 24:08b}"  # noqa: PLR2004 # 280 - 256
+    return code + f"{steps & (1 << extra) - 1:0{extra}b}"[::-1] * (extra > 0)
 
 
 def member_trailer(crc: int, size: int) -> bytes:

@@ -79,6 +79,13 @@ def descriptor(value: object, where: str) -> Descriptor:
     )
 
 
+def annotations(value: object) -> tuple[tuple[str, str], ...]:
+    """Return the annotations of a manifest or descriptor, sorted; what is none is left out."""
+    found = value.get("annotations") if isinstance(value, dict) else None
+    pairs = found.items() if isinstance(found, dict) else ()
+    return tuple(sorted((name, text) for name, text in pairs if isinstance(text, str)))
+
+
 def manifests(index: Members, where: str) -> Iterator[Descriptor]:
     """Yield the descriptors of an index, without attestations, which are about images and are none."""
     for number, value in enumerate(read_array(index.get("manifests"), f"{where}: manifests")):
@@ -106,10 +113,8 @@ def docker_manifest(data: bytes, where: str) -> DockerManifest:
 def image(manifest: bytes, config: bytes) -> Image:
     """Return the image of these bytes. Raises InputError when config and manifest do not fit together."""
     where = str(Digest.of(manifest))
-    blobs = [
-        descriptor(value, f"{where}: layers[{number}]")
-        for number, value in enumerate(read_array(parse(manifest, where).get("layers"), f"{where}: layers"))
-    ]
+    layers = read_array(parse(manifest, where).get("layers"), f"{where}: layers")
+    blobs = [descriptor(value, f"{where}: layers[{number}]") for number, value in enumerate(layers)]
     there = str(Digest.of(config))
     settings = parse(config, there)
     diff_ids = read_object(settings.get("rootfs"), f"{there}: rootfs").get("diff_ids")
@@ -126,8 +131,9 @@ def image(manifest: bytes, config: bytes) -> Image:
                 size=blob.size,
                 media_type=blob.media_type,
                 comment=comments[number] if number < len(comments) else "",
+                annotations=annotations(layer),
             )
-            for number, (blob, diff_id) in enumerate(zip(blobs, diff_ids, strict=True))
+            for number, (layer, blob, diff_id) in enumerate(zip(layers, blobs, diff_ids, strict=True))
         ),
     )
 

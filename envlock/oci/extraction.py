@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from envlock.host.files import CHUNK, remove_tree
+from envlock.oci import estargz
 from envlock.oci.inflation import Readable
 from envlock.runtime.errors import InputError
 
@@ -64,6 +65,8 @@ class RootFilesystem:
         parts = _parts(member.name, where)
         if not parts:
             self._modes[self._root] = member.mode & _DIRECTORY_MODE
+            return
+        if "/" + "/".join(parts) in estargz.NOT_OF_THE_IMAGE:
             return
         there = f"{where}: {member.name}"
         directory = self._directory("/".join(parts[:-1]), there)

@@ -4,8 +4,10 @@ Rules kept here (docs/image.md):
 
 * Names are sorted, none twice; every parent directory is written explicitly before what is in it.
   Owner 0:0, one fixed time.
-* Headers, padding and small data go into stored gzip members, cut every 1,048,560 bytes; a wheel's
-  deflate stream is spliced in as a member of its own. So the blob is a function of the entries.
+* Each file's content begins a gzip member: a wheel's deflate stream is spliced in as it is, anything
+  else is stored, in members of 1,048,560 bytes. Headers and padding between two contents are a member
+  of their own. So the blob is a function of the entries.
+* The blob ends in a table of contents (:mod:`envlock.oci.estargz`).
 * The diff ID is taken over the uncompressed bytes while they pass.
 """
 
@@ -16,13 +18,21 @@ from operator import attrgetter
 from typing import Final, Protocol
 
 from envlock.core.digest import Digest
-from envlock.oci import tar
-from envlock.oci.deflate import MEMBER_HEADER, Deflated, inflate, member_trailer, stored_member
+from envlock.oci import estargz, tar
+from envlock.oci.deflate import (
+    MEMBER_HEADER,
+    Deflated,
+    header_member,
+    inflate,
+    member_trailer,
+    stored_member,
+)
+from envlock.oci.estargz import Chunk, TableOfContents
 from envlock.oci.model import Layer
 from envlock.oci.path import ImagePath
 from envlock.runtime.errors import InputError
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 """Changes whenever the bytes written for the same entries change: part of every cache key."""
 
 MTIME: Final = 315_619_200
@@ -66,16 +76,21 @@ class Stream:
     pieces: Callable[[], Iterable[bytes]]
 
 
-def _ignore(_: bytes) -> None:
-    """Watch nothing."""
+Observer = Callable[[bytes], None]
+"""Takes a file's pieces, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splice:
-    """A file whose deflate stream is copied as it is. ``observe`` sees the inflated pieces."""
+    """A file whose deflate stream is copied as it is.
+
+    ``sha256``, of the inflated bytes, is for one who knows it already and checks it in ``observe``, which
+    sees them; without it they are hashed here.
+    """
 
     stream: Deflated
-    observe: Callable[[bytes], None] = _ignore
+    sha256: Digest | None = None
+    observe: Observer | None = None
 
 
 Content = bytes | Stream | Splice | Symlink | Directory
@@ -97,7 +112,8 @@ def write_layer(entries: Iterable[Entry], sink: Sink, *, comment: str = "", mtim
     another size than declared, or when a deflate stream is not what it declares.
     """
     writer = _LayerWriter(sink, mtime)
-    for entry in _complete(entries):
+    landmark = Entry(path=estargz.LANDMARK, mode=0o644, content=estargz.LANDMARK_CONTENT)
+    for entry in _complete((landmark, *entries)):
         writer.add(entry)
     return writer.finish(comment)
 
@@ -108,6 +124,8 @@ def _complete(entries: Iterable[Entry]) -> list[Entry]:
     for entry in entries:
         if members.setdefault(entry.path.text, entry) is not entry:
             raise InputError("a path comes twice in one layer", where=str(entry.path))
+    if estargz.TABLE.text in members:
+        raise InputError("a path of the table of contents", where=str(estargz.TABLE))
     for entry in tuple(members.values()):
         _add_parents(members, entry.path)
     return sorted(members.values(), key=attrgetter("path.text"))
@@ -136,7 +154,9 @@ class _LayerWriter:
         self._sink = sink
         self._mtime = mtime
         self._diff = hashlib.sha256()
-        self._plain = bytearray()
+        self._length = 0
+        self._between = bytearray()
+        self._table = TableOfContents(mtime)
 
     def add(self, entry: Entry) -> None:
         """Write one member: header, content, padding."""
@@ -153,26 +173,40 @@ class _LayerWriter:
                 self._splice(entry, splice)
 
     def finish(self, comment: str) -> Layer:
-        """End the archive."""
-        self._write(tar.END)
+        """End the archive with the table of contents."""
         self._flush()
+        start, table = self._sink.size, self._table.json()
+        name = estargz.TABLE.relative
+        head = tar.header(name, mode=0o644, mtime=self._mtime, size=len(table))
+        member = b"".join((head, table, tar.padding(len(table)), tar.END))
+        self._plain(member)
+        self._sink.write(header_member(member))
+        self._sink.write(estargz.footer(start))
         return Layer(
             diff_id=Digest(self._diff.hexdigest()),
             blob=self._sink.digest,
             size=self._sink.size,
             comment=comment,
+            annotations=estargz.annotations(table, self._length),
         )
 
     def _header(self, entry: Entry, *, kind: tar.Kind = "file", size: int = 0, target: str = "") -> None:
         name = entry.path.relative
-        self._write(tar.header(name, kind=kind, mode=entry.mode, mtime=self._mtime, size=size, target=target))
+        self._put(tar.header(name, kind=kind, mode=entry.mode, mtime=self._mtime, size=size, target=target))
+        if not size:
+            self._table.add(name, kind, entry.mode, target)
 
     def _file(self, entry: Entry, stream: Stream) -> None:
         self._header(entry, size=stream.size)
-        seen = 0
-        for piece in stream.pieces():
-            seen += len(piece)
-            self._write(piece)
+        self._flush()
+        whole = hashlib.sha256()
+        chunks: list[Chunk] = []
+        for piece in _cut(stream.pieces(), _MEMBER):
+            whole.update(piece)
+            self._plain(piece)
+            chunks.append(Chunk(offset=self._sink.size, size=len(piece), sha256=Digest.of(piece)))
+            self._sink.write(stored_member(piece))
+        seen = sum(chunk.size for chunk in chunks)
         if seen != stream.size:
             raise InputError(
                 "a file changed while it was read",
@@ -180,20 +214,28 @@ class _LayerWriter:
                 expected=f"{stream.size} bytes",
                 found=f"{seen}",
             )
-        self._write(tar.padding(seen))
+        if chunks:
+            self._table.add_file(entry.path.relative, entry.mode, Digest(whole.hexdigest()), chunks)
+        self._put(tar.padding(seen))
 
     def _splice(self, entry: Entry, splice: Splice) -> None:
         stream = splice.stream
         self._header(entry, size=stream.size)
         self._flush()
+        offset = self._sink.size
         # An empty file has no body, so its two bytes of deflate are checked but not written.
         compressed = self._copied(stream) if stream.size else stream.pieces()
+        state = hashlib.sha256()
+        observe = splice.observe or state.update
         for piece in inflate(compressed, stream):
-            self._diff.update(piece)
-            splice.observe(piece)
+            self._plain(piece)
+            observe(piece)
         if stream.size:
             self._sink.write(member_trailer(stream.crc, stream.size))
-        self._write(tar.padding(stream.size))
+            sha256 = splice.sha256 or Digest(state.hexdigest())
+            chunk = Chunk(offset=offset, size=stream.size, sha256=sha256)
+            self._table.add_file(entry.path.relative, entry.mode, sha256, (chunk,))
+        self._put(tar.padding(stream.size))
 
     def _copied(self, stream: Deflated) -> Iterator[bytes]:
         self._sink.write(MEMBER_HEADER)
@@ -201,15 +243,29 @@ class _LayerWriter:
             self._sink.write(piece)
             yield piece
 
-    def _write(self, data: bytes) -> None:
-        """Take uncompressed bytes. Members are cut at fixed sizes, however the bytes arrive."""
+    def _plain(self, data: bytes) -> None:
+        """Count bytes of the plain tar, which the caller writes in some form."""
         self._diff.update(data)
-        self._plain += data
-        while len(self._plain) >= _MEMBER:
-            self._sink.write(stored_member(bytes(self._plain[:_MEMBER])))
-            del self._plain[:_MEMBER]
+        self._length += len(data)
+
+    def _put(self, data: bytes) -> None:
+        """Take headers or padding, to be written before the next content."""
+        self._plain(data)
+        self._between += data
 
     def _flush(self) -> None:
-        if self._plain:
-            self._sink.write(stored_member(bytes(self._plain)))
-            self._plain.clear()
+        if self._between:
+            self._sink.write(header_member(bytes(self._between)))
+            self._between.clear()
+
+
+def _cut(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of ``size``, the last one shorter, however they arrive."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)

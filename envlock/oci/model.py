@@ -21,6 +21,8 @@ class Layer:
     media_type: str = MEDIA_LAYER_GZIP
     comment: str = ""
     """What the layer holds, for the history entry."""
+    annotations: tuple[tuple[str, str], ...] = ()
+    """Names and values for the layer's descriptor, sorted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from envlock.image.assemble import assemble
 from envlock.image.plan import BuildOptions
 from envlock.lock.model import Base, BaseLayer, Lock
 from envlock.oci import layout
+from envlock.oci.estargz import NOT_OF_THE_IMAGE
 from envlock.oci.model import Image
 from envlock.oci.reader import extract, open_image
 from envlock.oci.validate import validate
@@ -50,7 +51,7 @@ def contents(store: Store, image: Image) -> dict[str, bytes]:
     for layer in image.layers:
         with gzip.open(store.path(layer.blob)) as plain, tarfile.open(fileobj=plain) as archive:
             for member in archive:
-                if member.isreg():
+                if member.isreg() and f"/{member.name}" not in NOT_OF_THE_IMAGE:
                     assert member.name not in found
                     body = archive.extractfile(member)
                     assert body is not None

@@ -56,7 +56,15 @@ class Builder:
             }
         )
         descriptor = {"digest": str(Digest.of(config)), "mediaType": MEDIA_CONFIG, "size": len(config)}
-        blobs = [{"digest": str(one.blob), "mediaType": one.media_type, "size": one.size} for one in layers]
+        blobs = [
+            {
+                "digest": str(one.blob),
+                "mediaType": one.media_type,
+                "size": one.size,
+                "annotations": dict(one.annotations),
+            }
+            for one in layers
+        ]
         manifest = canonical.dumps(
             {"schemaVersion": 2, "mediaType": MEDIA_MANIFEST, "config": descriptor, "layers": blobs}
         )

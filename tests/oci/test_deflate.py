@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envlock.oci.deflate import Deflated, inflate, stored_member
+from envlock.oci.deflate import Deflated, header_member, inflate, stored_member
 from envlock.runtime.errors import InputError
 
 TEXT = b"the quick brown fox " * 5000
@@ -36,11 +36,26 @@ def test_a_stored_member_is_a_gzip_file_of_its_bytes(data: bytes) -> None:
     assert member[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
+runs = st.one_of(st.binary(max_size=100), st.integers(min_value=1, max_value=9000).map(bytes))
+
+
+@given(st.lists(runs, max_size=6).map(b"".join))
+def test_a_header_member_is_a_gzip_file_of_its_bytes(data: bytes) -> None:
+    assert gzip.decompress(header_member(data)) == data
+
+
+def test_runs_of_zeros_of_every_length_are_shortened() -> None:
+    for length in (*range(32, 700), 4095, 4096, 4097):
+        member = header_member(b"a" + bytes(length) + b"b")
+        assert gzip.decompress(member) == b"a" + bytes(length) + b"b"
+        assert len(member) < 100
+
+
 @pytest.mark.parametrize("size", [65_535, 65_536, 131_070, 131_071])
 def test_stored_blocks_hold_at_most_65535_bytes(size: int) -> None:
     member = stored_member(bytes(size))
     assert gzip.decompress(member) == bytes(size)
-    assert len(member) == size + 18 + 5 * -(-size // 65_535)
+    assert len(member) == size + 18 + 5 * (-(-size // 65_535) + 1)
 
 
 @pytest.mark.parametrize("piece", [1, 7, 1 << 20])
