@@ -1,50 +1,32 @@
 """``envlock build``: a lockfile → an OCI image."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from envlock.cli import inputs, options, terminal, verification
-from envlock.cli.destination import Destination, Product, parse_destination
-from envlock.cli.inputs import Network, Source
-from envlock.cli.verification import Verification
+from envlock.cli import inputs, options, outlook, product, terminal, verification
+from envlock.cli.building import Documents, Request, build
+from envlock.cli.destination import Destination, parse_destination
+from envlock.cli.inputs import Network
+from envlock.cli.product import Product
 from envlock.core.progress import Progress
-from envlock.engines import docker, foreign
-from envlock.engines.pulled import SCHEME
+from envlock.engines import docker
 from envlock.host.store import Store
-from envlock.image import attachments, dockerfile, missing
+from envlock.image import dockerfile, terms
 from envlock.image import project as project_tree
-from envlock.image.assemble import assemble
-from envlock.image.bundle import Bundle, open_bundle, open_pushed
-from envlock.image.plan import DEFAULT_CREATED, BuildOptions, ImagePlan, Isa, plan
-from envlock.image.project import ProjectTree
-from envlock.image.runtime import runtime_files
-from envlock.oci.model import Image
-from envlock.oci.registry.client import connected
-from envlock.oci.registry.reference import Reference
+from envlock.image.plan import DEFAULT_CREATED, BuildOptions, Isa
+from envlock.lock.model import Lock
 from envlock.runtime.errors import UsageError
 from envlock.wheels import sidecar
 
 DEFAULT_IMAGE = Path(".envlock") / "image"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the user asked for."""
-
-    source: Source
-    settings: BuildOptions
-    network: Network
-    bundle: Bundle | None
-    project: ProjectTree | None = None
-
-
 @click.command(short_help="Turn a lockfile into an OCI image, without a daemon.")
-@click.argument("lock", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.argument("locks", metavar="[LOCK]...", nargs=-1, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--from",
     "bundle_reference",
@@ -62,7 +44,12 @@ class Request:
     help="oci:DIR, oci-archive:FILE, docker-archive:FILE, docker:TAG or registry:NAME:TAG; may be given more "
     "than once (default: oci:.envlock/image beside the lock, where `envlock run` finds it).",
 )
-@click.option("--plan", "only_plan", is_flag=True, help="Show the layers and write nothing.")
+@click.option(
+    "--plan",
+    "only_plan",
+    is_flag=True,
+    help="Show the layers, which of them are here and in the registries of -o, and write nothing.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -71,9 +58,8 @@ class Request:
 @click.option(
     "--isa",
     type=click.Choice(["portable", "native"]),
-    default="portable",
-    show_default=True,
-    help="portable: CPU kernels that any x86-64-v3 host has; native: the fastest of each host.",
+    help="portable: CPU kernels that any x86-64-v3 host has; native: the fastest of each host "
+    "(default: portable for x86-64, native elsewhere).",
 )
 @click.option(
     "--bytecode/--no-bytecode",
@@ -118,13 +104,13 @@ class Request:
 @options.quiet
 def command(
     *,
-    lock: Path | None,
+    locks: tuple[Path, ...],
     bundle_reference: str | None,
     tag: str | None,
     outputs: tuple[str, ...],
     only_plan: bool,
     threads: int | None,
-    isa: Isa,
+    isa: Isa | None,
     bytecode: bool,
     project: Path | None,
     sbom: bool | None,
@@ -139,123 +125,100 @@ def command(
     """Build the image of LOCK (default: pylock.envlock.toml), the same bytes on any machine.
 
     No container engine is needed. Wheels come from the index by hash, from beside the lock, or from a
-    bundle.
+    bundle. Several locks, one for each platform, become one image index.
 
     \b
     envlock build
     envlock build -t team/exp:1
     envlock build -o docker-archive:exp.tar     then: docker load -i exp.tar
     envlock build --from exp.bundle --offline   on a machine that has nothing else
+    envlock build pylock.amd64.toml pylock.arm64.toml --no-bytecode -o registry:NAME:TAG
     """
-    bundle = None if bundle_reference is None else _opened(bundle_reference, ca_bundle)
-    source = _source(lock, bundle)
+    bundle = None if bundle_reference is None else inputs.bundle(bundle_reference, ca_bundle)
     code = None if project is None else project_tree.read(project)
     settings = BuildOptions(
         created=_created(os.environ),
         threads=threads,
-        isa=isa,
         bytecode=bytecode,
         project=None if code is None else code.digest,
     )
     network = Network(offline=offline, ca_bundle=ca_bundle)
-    request = Request(source=source, settings=settings, network=network, bundle=bundle, project=code)
+    requests = [
+        Request(
+            source=one,
+            settings=replace(settings, isa=isa or _isa(one.lock)),
+            network=network,
+            bundle=bundle,
+            project=code,
+        )
+        for one in inputs.read_all(locks, bundle)
+    ]
     progress = terminal.progress(quiet=quiet)
     store = inputs.store()
     if dockerfile_directory is not None:
-        _emit(request, dockerfile_directory, store, progress)
+        _emit(_only(requests), dockerfile_directory, store, progress)
         return 0
+    destinations = _destinations(outputs, len(requests))
     if only_plan:
-        made = plan(source.lock, lock_bytes=source.data, options=settings, runtime=runtime_files())
-        _print_plan(made, code, as_json=as_json)
+        outlook.show(requests, destinations, store, as_json=as_json)
         return 0
-    destinations = tuple(parse_destination(text) for text in outputs) or _default(source.directory, tag)
-    wheels = _wheels(request, store, progress)
-    image = _assemble(request, wheels, store, progress)
-    proof = _verified(request, image, wheels, store, progress) if verify else None
-    proven = proof is None or proof.holds
     named = bool(outputs)
-    product = _product(
-        request,
-        image,
+    documents = Documents(
         sbom=named if sbom is None else sbom,
         provenance=named if provenance is None else provenance,
+        proof=verify,
     )
-    written = destinations if proven else ()
+    products = tuple(build(one, documents, store, progress) for one in requests)
+    written = (destinations or _default(requests, tag)) if all(one.holds for one in products) else ()
+    if any(one.kind == "registry" for one in written) and not quiet:
+        terms.tell([one.source.lock for one in requests], store, progress)
     for destination in written:
-        destination.write(product, store, tag, progress, ca_bundle)
-    _print(image, written, proof, as_json=as_json, quiet=quiet)
-    return 0 if proven else 1
+        destination.write(products, store, tag, progress, ca_bundle)
+    _print(products, written, as_json=as_json, quiet=quiet)
+    return 0 if written else 1
 
 
-def _opened(reference: str, ca_bundle: str | None) -> Bundle:
-    """Open a bundle; one in a registry stays connected until the command ends."""
-    if not reference.startswith(SCHEME):
-        return open_bundle(reference)
-    named = Reference.parse(reference.removeprefix(SCHEME))
-    context = click.get_current_context()
-    return open_pushed(context.with_resource(connected(named, os.environ, ca_bundle)))
+def _isa(lock: Lock) -> Isa:
+    """Return the instructions that are right for a lock's processor: the portable ones are x86-64's."""
+    return "portable" if lock.platform == "linux/amd64" else "native"
 
 
-def _source(lock: Path | None, bundle: Bundle | None) -> Source:
-    """Return the lock that was named, else the bundle's own, else the default one."""
-    if lock is None and bundle is not None:
-        return Source(lock=bundle.lock, data=bundle.lock_bytes, directory=Path.cwd())
-    return inputs.read(lock or options.DEFAULT_LOCK)
+def _destinations(outputs: tuple[str, ...], platforms: int) -> tuple[Destination, ...]:
+    found = tuple(map(parse_destination, outputs))
+    for one in found:
+        one.refuse_several(platforms)
+    return found
 
 
-def _default(directory: Path, tag: str | None) -> tuple[Destination, ...]:
-    """Return the layout beside the lock, which git ignores, and, with a tag, Docker where one answers."""
+def _only(requests: Sequence[Request]) -> Request:
+    if len(requests) != 1:
+        raise UsageError("a Dockerfile is for one platform", where="--emit-dockerfile", expected="one lock")
+    return requests[0]
+
+
+def _default(requests: Sequence[Request], tag: str | None) -> tuple[Destination, ...]:
+    """Return the layout beside the first lock, which git ignores, and with a tag Docker where one answers."""
+    directory = requests[0].source.directory
     sidecar.ignore(directory)
     beside = Destination(kind="oci", target=str(directory / DEFAULT_IMAGE))
-    if tag is not None and docker.answers():
+    if tag is not None and len(requests) == 1 and docker.answers():
         return (beside, Destination(kind="docker", target=tag))
     return (beside,)
 
 
-def _wheels(request: Request, store: Store, progress: Progress) -> dict[str, Path]:
-    """Bring together in the store what the image is made of; return the wheels."""
-    source = request.source
-    if request.bundle is not None:
-        request.bundle.supply(source.lock, store, progress)
-    lacking = missing.missing(source.lock, store, source.directory, offline=request.network.offline)
-    missing.refuse(lacking)
-    foreign.bring(source.lock.base, store, progress, request.network.ca_bundle)
-    return inputs.wheels(
-        source, source.lock.packages, store=store, network=request.network, progress=progress
-    )
-
-
-def _assemble(request: Request, wheels: Mapping[str, Path], store: Store, progress: Progress) -> Image:
-    """Assemble the image in the store."""
-    source = request.source
-    return assemble(
-        source.lock,
-        lock_bytes=source.data,
-        wheels=wheels,
-        store=store,
-        options=request.settings,
-        progress=progress,
-        lock_directory=source.directory,
-        project=request.project,
-    )
-
-
-def _verified(
-    request: Request, image: Image, wheels: Mapping[str, Path], store: Store, progress: Progress
-) -> Verification:
-    def again(fresh: Store) -> Image:
-        return _assemble(request, wheels, fresh, progress)
-
-    return verification.verify(image, request.source.lock, wheels, store, progress, again)
-
-
-def _product(request: Request, image: Image, *, sbom: bool, provenance: bool) -> Product:
-    """Return the image with the documents that are wanted."""
-    source = request.source
-    made = [attachments.bill(source.lock, image)] if sbom else []
-    if provenance:
-        made.append(attachments.statement(source.lock, source.data, image, request.settings))
-    return Product(image=image, attachments=tuple(made))
+def _print(
+    products: Sequence[Product], written: Sequence[Destination], *, as_json: bool, quiet: bool
+) -> None:
+    if as_json:
+        terminal.print_json({**product.summary(products), "written": [str(one) for one in written]})
+        return
+    if not quiet:
+        product.print_products(products)
+        for destination in written:
+            terminal.err.print(f"  wrote     {destination}", markup=False)
+    for one in products:
+        if one.proof is not None:
+            verification.print_verification(one.proof, one.image)
 
 
 def _emit(request: Request, directory: Path, store: Store, progress: Progress) -> None:
@@ -284,71 +247,3 @@ def _created(environ: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit()):
         raise UsageError("SOURCE_DATE_EPOCH is no time", expected="seconds since 1970", found=repr(text))
     return int(text)
-
-
-def _print_plan(made: ImagePlan, code: ProjectTree | None, *, as_json: bool) -> None:
-    rows = [
-        *((layer.comment or "base", layer.size) for layer in made.base),
-        *((group.comment, group.size) for group in made.groups),
-        *((comment, None) for comment in made.bytecode_comments),
-        *((layer.comment, sum(len(file.data or b"") for file in layer.files)) for layer in made.own),
-        *(() if code is None else ((project_tree.COMMENT, code.size),)),
-    ]
-    if as_json:
-        terminal.print_json(
-            {
-                "layers": [{"holds": comment, "bytes": size} for comment, size in rows],
-                "labels": dict(made.labels),
-                "environment": dict(made.environment),
-            }
-        )
-        return
-    table = Table("layer", "MB", "holds", box=None, header_style="dim", pad_edge=False)
-    for number, (comment, size) in enumerate(rows, 1):
-        table.add_row(str(number), "?" if size is None else f"{size / 1e6:.1f}", comment)
-    terminal.out.print(table)
-
-
-def _summary(image: Image, destinations: tuple[Destination, ...]) -> dict[str, object]:
-    return {
-        "manifest": str(image.digest),
-        "config": str(image.config_digest),
-        "size": sum(layer.size for layer in image.layers),
-        "layers": [
-            {
-                "diff-id": str(layer.diff_id),
-                "blob": str(layer.blob),
-                "size": layer.size,
-                "holds": layer.comment,
-            }
-            for layer in image.layers
-        ],
-        "written": [str(destination) for destination in destinations],
-    }
-
-
-def _print(
-    image: Image,
-    destinations: tuple[Destination, ...],
-    proof: Verification | None,
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    if as_json:
-        proven = {} if proof is None else {"verified": verification.members(proof)}
-        terminal.print_json(_summary(image, destinations) | proven)
-        return
-    if not quiet:
-        _print_image(image, destinations)
-    if proof is not None:
-        verification.print_verification(proof, image)
-
-
-def _print_image(image: Image, destinations: tuple[Destination, ...]) -> None:
-    size = sum(layer.size for layer in image.layers)
-    terminal.err.print(f"[bold green]built[/] {len(image.layers)} layers, {size / 1e6:.0f} MB compressed")
-    terminal.err.print(f"  manifest  {image.digest}")
-    terminal.err.print(f"  image ID  {image.config_digest}")
-    for destination in destinations:
-        terminal.err.print(f"  wrote     {destination}", markup=False)

@@ -1,4 +1,4 @@
-"""Where ``envlock build`` puts an image and what is told about it.
+"""Where ``envlock build`` puts images and what is told about them.
 
 ``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE``, ``docker:TAG`` or ``registry:REFERENCE``.
 
@@ -8,32 +8,28 @@ An engine keeps none.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
+from envlock.cli.product import Product, combined
 from envlock.core.progress import Progress
 from envlock.engines import docker
 from envlock.host.files import atomic_write
 from envlock.host.store import Store
-from envlock.image.attachments import Attachment
 from envlock.oci import archive, layout
-from envlock.oci.model import Image
+from envlock.oci.model import ImageIndex
 from envlock.oci.registry import referrers
 from envlock.oci.registry.client import Repository, connected
-from envlock.oci.registry.push import push
+from envlock.oci.registry.push import push, push_index
 from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
 
 Kind = Literal["oci", "oci-archive", "docker-archive", "docker", "registry"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """An image, and the documents about it."""
-
-    image: Image
-    attachments: tuple[Attachment, ...] = ()
+_OF_SEVERAL: Final = ("oci", "oci-archive", "registry")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,38 +43,58 @@ class Destination:
         """Return the text that :func:`parse_destination` reads."""
         return f"{self.kind}:{self.target}"
 
+    def refuse_several(self, count: int) -> None:
+        """Raise UsageError where ``count`` platforms are more than this kind of place holds."""
+        if count > 1 and self.kind not in _OF_SEVERAL:
+            raise UsageError(
+                "the place holds an image of one platform",
+                where=f"-o {self}",
+                expected="oci:DIR, oci-archive:FILE or registry:REFERENCE for several locks",
+            )
+
     def write(
         self,
-        product: Product,
+        products: Sequence[Product],
         store: Store,
         tag: str | None,
         progress: Progress,
         ca_bundle: str | None = None,
     ) -> None:
-        """Put ``product`` there, whole or not at all. ``tag`` names it inside a layout or an archive."""
+        """Put the products there, each whole or not at all. ``tag`` names them in a layout or an archive."""
         if self.kind == "registry":
             with connected(Reference.parse(self.target), os.environ, ca_bundle) as repository:
-                _push(product, repository, store, progress)
+                _push(products, repository, store, progress)
             return
-        image = product.image
         with progress.task(f"write {self}", None):
-            match self.kind:
-                case "oci":
-                    layout.write(image, store.path, Path(self.target), tag)
-                case "oci-archive" | "docker-archive":
-                    archive.write(image, store.path, Path(self.target), tag)
-                case "docker":
-                    docker.load(image, store.path, self.target)
-                    return
-            for attachment in product.attachments:
-                with atomic_write(Path(f"{self.target}.{attachment.suffix}")) as stream:
-                    stream.write(attachment.data)
+            self._write(products, store, tag)
+
+    def _write(self, products: Sequence[Product], store: Store, tag: str | None) -> None:
+        image = combined(products)
+        match self.kind:
+            case "oci":
+                layout.write(image, store.path, Path(self.target), tag)
+            case "docker":
+                docker.load(products[0].image, store.path, self.target)
+                return
+            case _:
+                archive.write(image, store.path, Path(self.target), tag)
+        for product in products:
+            of = f".{product.platform.replace('/', '-')}" if len(products) > 1 else ""
+            for one in product.attachments:
+                with atomic_write(Path(f"{self.target}{of}.{one.suffix}")) as stream:
+                    stream.write(one.data)
 
 
-def _push(product: Product, repository: Repository, store: Store, progress: Progress) -> None:
-    pushed = push(product.image, repository, store=store, progress=progress)
-    for one in product.attachments:
-        referrers.attach(one.artifact(product.image), product.image.digest, (one.data,), repository, store)
+def _push(products: Sequence[Product], repository: Repository, store: Store, progress: Progress) -> None:
+    image = combined(products)
+    if isinstance(image, ImageIndex):
+        pushed = push_index(image, repository, store=store, progress=progress)
+    else:
+        pushed = push(image, repository, store=store, progress=progress)
+    for product in products:
+        for one in product.attachments:
+            about = product.image
+            referrers.attach(one.artifact(about), about.digest, (one.data,), repository, store)
     progress.note(f"pushed {pushed.sent / 1e6:.1f} MB; {pushed.present / 1e6:.1f} MB were there")
 
 

@@ -1,4 +1,4 @@
-"""What commands that build from a lock begin with: the lockfile as read, and its wheels."""
+"""What commands that build from a lock begin with: the lockfiles as read, a bundle, and the wheels."""
 
 import os
 from collections.abc import Sequence
@@ -7,10 +7,16 @@ from pathlib import Path
 
 import click
 
+from envlock.cli.options import DEFAULT_LOCK
 from envlock.core.progress import Progress
+from envlock.engines.pulled import SCHEME
 from envlock.host.store import Store, default_root
+from envlock.image.bundle import Bundle, open_bundle, open_pushed
 from envlock.lock import codec, file
 from envlock.lock.model import Lock, Package
+from envlock.oci.registry.client import connected
+from envlock.oci.registry.reference import Reference
+from envlock.runtime.errors import UsageError
 from envlock.wheels import configuration, credentials
 from envlock.wheels.fetch import fetch
 
@@ -43,6 +49,38 @@ def read(path: Path) -> Source:
     """Read a lockfile. Raises as :func:`envlock.lock.file.read` does."""
     data = file.read_bytes(path)
     return Source(lock=codec.loads(data, str(path)), data=data, directory=path.resolve().parent)
+
+
+def bundle(reference: str, ca_bundle: str | None) -> Bundle:
+    """Open a bundle; one in a registry stays connected until the command ends. Raises as what opens it."""
+    if not reference.startswith(SCHEME):
+        return open_bundle(reference)
+    named = Reference.parse(reference.removeprefix(SCHEME))
+    context = click.get_current_context()
+    return open_pushed(context.with_resource(connected(named, os.environ, ca_bundle)))
+
+
+def read_all(locks: tuple[Path, ...], brought: Bundle | None) -> tuple[Source, ...]:
+    """Return the locks that were named, else the bundle's own, else the default one.
+
+    Raises UsageError for two of one platform, of which an index can name only one.
+    """
+    if not locks and brought is not None:
+        return (Source(lock=brought.lock, data=brought.lock_bytes, directory=Path.cwd()),)
+    paths = locks or (DEFAULT_LOCK,)
+    found = tuple(map(read, paths))
+    of: dict[str, Path] = {}
+    for path, source in zip(paths, found, strict=True):
+        other = of.setdefault(source.lock.platform, path)
+        if other is not path:
+            raise UsageError(
+                "two locks are for one platform",
+                where=f"{other} and {path}",
+                expected="one lock for each platform",
+                found=f"{source.lock.platform} twice",
+                hint="build them one after the other, each under a name of its own",
+            )
+    return found
 
 
 def wheels(

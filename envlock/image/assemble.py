@@ -51,14 +51,15 @@ def assemble(
             bytecode_layers.of_files(planned.own[0].files, planned.own[0].comment, store),
         )
         bytecode = bytecode_layers.build(
-            contents, _compiler(lock, store, progress), interpreter.cache_tag(lock.python)
+            contents, compiler(lock, store, progress), interpreter.cache_tag(lock.python)
         )
     own = tuple(build_file_layer(layer.files, layer.comment, store) for layer in planned.own)
     last = () if project is None else (layer(project, store),)
     return finish(planned, built.layers + bytecode + own + last)
 
 
-def _compiler(lock: Lock, store: Store, progress: Progress) -> Compiler:
+def compiler(lock: Lock, store: Store, progress: Progress) -> Compiler:
+    """Return what compiles by the image's own interpreter."""
     return Compiler(
         identity=interpreter.identity(interpreter.unpacked_layers(lock.base)),
         prepared=lambda: interpreter.prepared(lock.base, lock.python, store, progress),

@@ -120,6 +120,13 @@ def build(contents: Sequence[Content], compiler: Compiler, tag: str) -> tuple[La
     return tuple(layer for one in found.values() for layer in one if layer is not None)
 
 
+def recalled(
+    contents: Sequence[Content], compiler: Compiler, tag: str
+) -> tuple[tuple[Layer | None, ...], ...]:
+    """Return for each content its layer as a tuple of one, None in it for an empty one; else nothing."""
+    return tuple(_recalled(content, compiler, tag) for content in contents)
+
+
 def _key(content: Content, compiler: Compiler, tag: str) -> str:
     units = [[compiler.key(unit), without] for unit, without in content.units]
     return json.dumps([LAYER_FORMAT, tag, units])

@@ -101,14 +101,43 @@ def build_wheel_layers(
     return WheelLayers(layers=_layers(planned, store, advance), left_out=without)
 
 
+def recalled(
+    groups: Sequence[WheelGroup], *, minor: str, store: Store
+) -> tuple[tuple[Layer | None, ...], Mapping[str, tuple[str, ...]]]:
+    """Return each group's layer where it was built before, and the paths that packages lost to another.
+
+    Nothing is read but what the store remembers: a wheel that it does not know counts as losing no path.
+    """
+    tasks = [
+        _WheelTask(package=package, path=Path(), minor=minor) for one in groups for package in one.packages
+    ]
+    without = left_out([known for task in tasks if (known := _known_paths(task, store)) is not None])
+    found = [
+        _group_task(
+            group,
+            tuple(
+                _WheelTask(package=one, path=Path(), minor=minor, without=without.get(one.name, ()))
+                for one in group.packages
+            ),
+            store,
+        )
+        for group in groups
+    ]
+    return tuple(map(_remembered, found)), without
+
+
 def build_file_layer(files: Iterable[ImageFile], comment: str, store: Store) -> Layer:
     """Write the files that envlock makes as one layer into ``store``."""
-    entries = [
+    with store.writing() as sink:
+        return write_layer(entries(files), sink, comment=comment)
+
+
+def entries(files: Iterable[ImageFile]) -> list[Entry]:
+    """Return the files that envlock makes as a layer takes them."""
+    return [
         Entry(path=file.path, mode=file.mode, content=Directory() if file.data is None else file.data)
         for file in files
     ]
-    with store.writing() as sink:
-        return write_layer(entries, sink, comment=comment)
 
 
 def _wheel(wheels: Mapping[str, Path], package: Package) -> Path:
@@ -120,20 +149,21 @@ def _wheel(wheels: Mapping[str, Path], package: Package) -> Path:
 
 def _indexed(tasks: tuple[_WheelTask, ...], store: Store) -> tuple[list[InstalledPaths], set[str]]:
     """Return what each wheel installs, and the names of those that were read (and verified) just now."""
-    known: dict[str, Mapping[str, str]] = {}
-    for task in tasks:
-        fact = store.fact(_INDEX_FACT, _index_key(task))
-        if fact is not None:
-            known[task.package.name] = {path: str(value) for path, value in fact.items()}
-    missing = [task for task in tasks if task.package.name not in known]
+    known = {task.package.name: _known_paths(task, store) for task in tasks}
+    missing = [task for task in tasks if known[task.package.name] is None]
     for task, files in run(_index, missing, [task.package.wheel.size for task in missing]):
         store.remember(_INDEX_FACT, _index_key(task), files)
-        known[task.package.name] = files
-    paths = [
-        InstalledPaths(package=task.package.name, files=known[task.package.name], modified=_modified(task))
-        for task in tasks
-    ]
-    return paths, {task.package.name for task in missing}
+        known[task.package.name] = _paths(task, files)
+    return [one for one in known.values() if one is not None], {task.package.name for task in missing}
+
+
+def _known_paths(task: _WheelTask, store: Store) -> InstalledPaths | None:
+    fact = store.fact(_INDEX_FACT, _index_key(task))
+    return None if fact is None else _paths(task, {path: str(value) for path, value in fact.items()})
+
+
+def _paths(task: _WheelTask, files: Mapping[str, str]) -> InstalledPaths:
+    return InstalledPaths(package=task.package.name, files=files, modified=_modified(task))
 
 
 def _modified(task: _WheelTask) -> tuple[str, ...]:
@@ -204,15 +234,15 @@ def _build(task: _GroupTask) -> Layer:
     """Write one layer. Runs in a worker."""
     verifier = Verifier()
     with ExitStack() as stack:
-        entries: list[Entry] = []
+        members: list[Entry] = []
         for wheel in task.wheels:
             if not wheel.verified:
                 verify(wheel.package, wheel.path)
             reader = stack.enter_context(open_wheel(wheel.path, wheel.package.wheel.name))
-            entries.extend(_entries(reader, wheel, verifier))
+            members.extend(_entries(reader, wheel, verifier))
         # Inside the store's block, so that a layer with a wrong file never gets a name.
         with task.store.writing() as sink:
-            layer = write_layer(entries, sink, comment=task.comment)
+            layer = write_layer(members, sink, comment=task.comment)
             verifier.finish()
     return layer
 

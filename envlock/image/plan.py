@@ -231,6 +231,8 @@ def _standard_labels(lock: Lock, created: int) -> dict[str, str]:
     }
     if lock.project is not None and lock.project.commit and not lock.project.dirty:
         labels["org.opencontainers.image.revision"] = lock.project.commit
+        if lock.project.remote:
+            labels["org.opencontainers.image.source"] = lock.project.remote
     if lock.base.reference:
         labels["org.opencontainers.image.base.name"] = lock.base.reference
     if lock.base.digest and lock.base.kind == "registry":

@@ -96,6 +96,9 @@ def _wheel(package: Package) -> Members:
 
 
 def _base(lock: Lock) -> Iterator[Members]:
+    """Yield the image that the base is, where it is one, and each blob of its layers."""
+    if lock.base.reference is not None and lock.base.digest is not None:
+        yield {"name": lock.base.reference, "digest": _digest(lock.base.digest)}
     seen: set[Digest] = set()
     for layer in lock.base.layers:
         if layer.blob not in seen:
@@ -111,7 +114,6 @@ def _layer(layer: BaseLayer, lock: Lock) -> Members:
         "annotations": {
             "diff-id": str(layer.diff_id),
             "kind": lock.base.kind,
-            **({} if lock.base.reference is None else {"reference": lock.base.reference}),
         },
     }
 

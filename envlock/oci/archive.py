@@ -16,22 +16,25 @@ from envlock.host.files import atomic_write
 from envlock.oci import tar
 from envlock.oci.document import Descriptor
 from envlock.oci.layer import MTIME
-from envlock.oci.layout import LAYOUT_FILE, Blobs, copy_verified, distinct_blobs, index_json
-from envlock.oci.model import Image
+from envlock.oci.layout import LAYOUT_FILE, Blobs, copy_verified, distinct_blobs, documents, index_json
+from envlock.oci.model import Image, ImageIndex
 from envlock.oci.name import ImageName
 
 _BLOBS: Final = "blobs/sha256"
 
 
-def write(image: Image, blobs: Blobs, file: Path, tag: str | None = None) -> None:
-    """Write ``image`` to ``file``. Raises IntegrityError when a blob has other bytes than the image says."""
+def write(image: Image | ImageIndex, blobs: Blobs, file: Path, tag: str | None = None) -> None:
+    """Write ``image`` to ``file``; several platforms have no ``manifest.json``.
+
+    Raises IntegrityError when a blob has other bytes than the image says.
+    """
     members: dict[str, bytes | Descriptor] = {
-        f"{_BLOBS}/{image.config_digest.hex}": image.config,
-        f"{_BLOBS}/{image.digest.hex}": image.manifest,
         "index.json": index_json(image, tag),
-        "manifest.json": _docker_manifest(image, tag),
         "oci-layout": LAYOUT_FILE,
     }
+    if isinstance(image, Image):
+        members["manifest.json"] = _docker_manifest(image, tag)
+    members.update((f"{_BLOBS}/{digest.hex}", data) for digest, data in documents(image).items())
     members.update((f"{_BLOBS}/{blob.digest.hex}", blob) for blob in distinct_blobs(image))
     write_members(members, blobs, file)
 

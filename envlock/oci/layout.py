@@ -15,7 +15,7 @@ from envlock.core.progress import Advance
 from envlock.host.files import CHUNK, atomic_directory, file_digest
 from envlock.host.store import HashingWriter
 from envlock.oci.document import Descriptor
-from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image
+from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image, ImageIndex
 from envlock.oci.name import ImageName
 from envlock.runtime.errors import InputError, IntegrityError
 
@@ -25,7 +25,7 @@ Blobs = Callable[[Digest], Path | IO[bytes]]
 LAYOUT_FILE: Final = canonical.dumps({"imageLayoutVersion": "1.0.0"})
 
 
-def write(image: Image, blobs: Blobs, directory: Path, tag: str | None = None) -> None:
+def write(image: Image | ImageIndex, blobs: Blobs, directory: Path, tag: str | None = None) -> None:
     """Write ``image`` to ``directory``, replacing a layout that is there.
 
     Raises IntegrityError when a blob has other bytes than the image says, and InputError when
@@ -38,13 +38,21 @@ def write(image: Image, blobs: Blobs, directory: Path, tag: str | None = None) -
         place.mkdir(parents=True)
         for blob in distinct_blobs(image):
             _place_blob(blob, blobs(blob.digest), place / blob.digest.hex)
-        _write_file(place / image.config_digest.hex, image.config)
-        _write_file(place / image.digest.hex, image.manifest)
+        for digest, data in documents(image).items():
+            _write_file(place / digest.hex, data)
         _write_file(part / "oci-layout", LAYOUT_FILE)
         _write_file(part / "index.json", index)
 
 
-def index_json(image: Image, tag: str | None) -> bytes:
+def documents(image: Image | ImageIndex) -> dict[Digest, bytes]:
+    """Return configs and manifests, and the index that names several, by digest."""
+    found = {image.digest: image.manifest}
+    for one in image.images:
+        found |= {one.digest: one.manifest, one.config_digest: one.config}
+    return found
+
+
+def index_json(image: Image | ImageIndex, tag: str | None) -> bytes:
     """Return ``index.json``. The name's annotations are those that Docker and containerd read and write."""
     more: dict[str, object] = {}
     if tag is not None:
@@ -53,21 +61,21 @@ def index_json(image: Image, tag: str | None) -> bytes:
             "io.containerd.image.name": name.full,
             "org.opencontainers.image.ref.name": name.tag,
         }
-    return index_of(image.manifest, more)
+    return index_of(image.manifest, more, image.media_type)
 
 
-def index_of(manifest: bytes, more: Mapping[str, object]) -> bytes:
+def index_of(manifest: bytes, more: Mapping[str, object], media_type: str = MEDIA_MANIFEST) -> bytes:
     """Return the ``index.json`` that names one manifest. ``more``: further members of its descriptor."""
-    named = Descriptor(digest=Digest.of(manifest), size=len(manifest), media_type=MEDIA_MANIFEST)
+    named = Descriptor(digest=Digest.of(manifest), size=len(manifest), media_type=media_type)
     return canonical.dumps(
         {"manifests": [{**named.members(), **more}], "mediaType": MEDIA_INDEX, "schemaVersion": 2}
     )
 
 
-def distinct_blobs(image: Image) -> Iterator[Descriptor]:
+def distinct_blobs(image: Image | ImageIndex) -> Iterator[Descriptor]:
     """Yield the blob of each layer, once."""
     seen: set[Digest] = set()
-    for layer in image.layers:
+    for layer in (layer for one in image.images for layer in one.layers):
         if layer.blob not in seen:
             seen.add(layer.blob)
             yield Descriptor(digest=layer.blob, size=layer.size, media_type=layer.media_type)

@@ -83,10 +83,14 @@ def test_the_bill_names_the_image_and_all_that_is_in_it(lock: Lock, image: Image
     assert "timestamp" not in found["metadata"]
 
 
+def on_an_image(lock: Lock) -> Lock:
+    base = replace(lock.base, kind="registry", reference="registry.example/python:3", digest=Digest("1" * 64))
+    return replace(lock, base=base)
+
+
 def test_a_base_from_elsewhere_stands_in_the_bill(lock: Lock, image: Image) -> None:
-    reference = f"registry.example/python@sha256:{'1' * 64}"
-    based = replace(lock, base=replace(lock.base, reference=reference))
-    assert reference in {one["name"] for one in bill(based, image)["components"]}
+    (found,) = [one for one in bill(on_an_image(lock), image)["components"] if one["type"] == "container"]
+    assert (found["name"], found["version"]) == ("registry.example/python:3", f"sha256:{'1' * 64}")
 
 
 def test_the_environments_own_pyyaml_is_another_component_than_the_runtimes(lock: Lock, image: Image) -> None:
@@ -118,14 +122,14 @@ def test_the_statement_tells_how_it_was_asked_for(lock: Lock, image: Image) -> N
     assert "threads" not in plain["options"]
 
 
-def test_a_base_from_elsewhere_and_a_wheel_of_an_index_say_where_they_are(lock: Lock, image: Image) -> None:
-    package = lock.packages[0]
-    wheel = replace(package.wheel, url="https://files.example/demo-1.0-py3-none-any.whl", path=None)
-    base = replace(lock.base, reference=f"registry.example/python@sha256:{'1' * 64}")
-    found = statement(replace(lock, packages=(replace(package, wheel=wheel),), base=base), image)
-    _, of_wheel, of_base = found["predicate"]["buildDefinition"]["resolvedDependencies"]
-    assert of_wheel["downloadLocation"] == wheel.url
-    assert of_base["annotations"]["reference"] == base.reference
+def test_a_wheel_of_an_index_says_where_it_is(lock: Lock, image: Image) -> None:
+    given = statement(lock, image)["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert given[1]["downloadLocation"] == lock.packages[0].wheel.url
+
+
+def test_the_image_that_the_base_is_went_in_too(lock: Lock, image: Image) -> None:
+    given = statement(on_an_image(lock), image)["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert {"name": "registry.example/python:3", "digest": {"sha256": "1" * 64}} in given
 
 
 def test_documents_are_artifacts_about_the_image(lock: Lock, image: Image) -> None:

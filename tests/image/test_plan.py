@@ -232,12 +232,13 @@ def test_threads_are_asked_for_captured_or_the_cores() -> None:
 def test_labels_name_commit_and_base_where_they_are_known() -> None:
     lock = replace(
         lock_of(),
-        project=Project(commit="c" * 40),
+        project=Project(commit="c" * 40, remote="https://code.example/t.git"),
         base=Base(kind="oci", layers=(), reference="debian@sha256:x"),
         python=replace(lock_of().python, prefix="/usr"),
     )
     labels = dict(planned(lock).labels)
     assert labels["org.opencontainers.image.revision"] == "c" * 40
+    assert labels["org.opencontainers.image.source"] == "https://code.example/t.git"
     assert labels["org.opencontainers.image.base.name"] == "debian@sha256:x"
     dirty = dict(planned(replace(lock, project=Project(commit="c" * 40, dirty=True))).labels)
     assert "org.opencontainers.image.revision" not in dirty

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,119 @@ def test_documents_are_referrers_in_a_registry_and_lie_beside_an_archive(
             (layer,) = manifest(repository, entry["digest"])["layers"]
             blob = repository.ask("GET", repository.url(f"blobs/{layer['digest']}"), expected=(200,))
             assert (project / f"exp.tar.{suffix}").read_bytes() == blob.content
+
+
+def for_arm(project: Path) -> Path:
+    """Write the same environment as a lock of another processor."""
+    lock = codec.loads((project / "pylock.envlock.toml").read_bytes(), "lock")
+    path = project / "pylock.arm64.toml"
+    path.write_bytes(codec.dumps(replace(lock, os=replace(lock.os, machine="aarch64"))))
+    return path
+
+
+LOCKS = ("pylock.envlock.toml", "pylock.arm64.toml")
+
+
+def test_locks_of_several_platforms_become_one_index(
+    project: Path, registry: RealRegistry, environ: dict[str, str], skopeo: str
+) -> None:
+    for_arm(project)
+    name = f"{registry.host}/platforms:1"
+    done = built(
+        project, environ, *LOCKS, "-o", f"registry:{name}", "-o", "oci:both", "-o", "oci-archive:both.tar"
+    )
+    alone = [built(project, environ, lock)["manifest"] for lock in LOCKS]
+    assert [one["manifest"] for one in done["images"]] == alone
+    with connected(Reference.parse(name), environ) as repository:
+        index = manifest(repository, "1")
+    platforms = {one["platform"]["architecture"]: one["digest"] for one in index["manifests"]}
+    assert platforms == {"amd64": alone[0], "arm64": alone[1]}
+    # An independent client picks the image of each platform from each place.
+    for place in (f"docker://{name}", "oci:both", "oci-archive:both.tar"):
+        for architecture, digest in platforms.items():
+            told = inspected(skopeo, place, architecture, project)
+            assert (told["Architecture"], told["Digest"]) == (architecture, done["manifest"]), digest
+    for architecture in platforms:
+        assert (project / f"both.linux-{architecture}.provenance.json").is_file()
+
+
+def inspected(skopeo: str, place: str, architecture: str, cwd: Path) -> Any:
+    argv = [skopeo, "--override-arch", architecture, "inspect", "--no-tags", place]
+    argv += ["--tls-verify=false"] if place.startswith("docker:") else []
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_order_of_the_locks_changes_nothing(project: Path, environ: dict[str, str]) -> None:
+    for_arm(project)
+    built(project, environ, *LOCKS, "-o", "oci-archive:one.tar")
+    built(project, environ, *reversed(LOCKS), "-o", "oci-archive:two.tar")
+    assert (project / "one.tar").read_bytes() == (project / "two.tar").read_bytes()
+
+
+def test_two_locks_of_one_platform_are_refused(project: Path, environ: dict[str, str]) -> None:
+    (project / "pylock.same.toml").write_bytes((project / "pylock.envlock.toml").read_bytes())
+    done = envlock("build", "pylock.envlock.toml", "pylock.same.toml", environ=environ, cwd=project)
+    assert done.returncode == 2
+    assert "two locks are for one platform" in done.stderr
+    assert "linux/amd64 twice" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("-o", "docker-archive:x.tar"), ("--emit-dockerfile", "out")])
+def test_what_is_for_one_platform_refuses_several(
+    arguments: tuple[str, str], project: Path, environ: dict[str, str]
+) -> None:
+    for_arm(project)
+    done = envlock("build", *LOCKS, *arguments, environ=environ, cwd=project)
+    assert done.returncode == 2
+    assert "one platform" in done.stderr
+
+
+def planned(project: Path, environ: dict[str, str], *arguments: str) -> Any:
+    return built(project, environ, "--plan", *arguments)
+
+
+def test_a_plan_tells_what_is_here_and_in_the_registry_and_writes_nothing(
+    project: Path, registry: RealRegistry, environ: dict[str, str], tmp_path: Path
+) -> None:
+    first, second = (f"registry:{registry.host}/plan/{name}:1" for name in ("first", "second"))
+    before = sorted((tmp_path / "cache/blobs").rglob("*"))
+    fresh = planned(project, environ, "-o", first)["layers"]
+    assert [one["state"] for one in fresh] == ["cached", *["build"] * (len(fresh) - 1)]
+    assert {one["registries"][first] for one in fresh} == {"send", None}
+    assert sorted((tmp_path / "cache/blobs").rglob("*")) == before
+    image = built(project, environ, "-o", first)
+    known = planned(project, environ, "-o", first, "-o", second)["layers"]
+    assert [one["blob"] for one in known] == [one["blob"] for one in image["layers"]]
+    assert [one["bytes"] for one in known] == [one["size"] for one in image["layers"]]
+    assert {one["state"] for one in known} == {"cached"}
+    assert {one["registries"][first] for one in known} == {"there"}
+    assert {one["registries"][second] for one in known} == {"mount"}
+
+
+def test_a_plan_tells_what_must_be_fetched(project: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    elsewhere = environ | {"ENVLOCK_CACHE": str(tmp_path / "none")}
+    found = planned(project, elsewhere)
+    assert found["layers"][0]["state"] == "fetch"
+    assert [name.partition("-")[0] for name in found["wheels-to-fetch"]] == ["demo", "other"]
+    lock = codec.loads((project / "pylock.envlock.toml").read_bytes(), "lock")
+    sizes = [*(one.wheel.size for one in lock.packages), *(one.size for one in lock.base.layers)]
+    assert found["bytes-to-fetch"] == sum(sizes)
+
+
+def test_a_plan_is_a_table_with_its_sum(
+    project: Path, registry: RealRegistry, environ: dict[str, str]
+) -> None:
+    for_arm(project)
+    done = envlock(
+        "build", "--plan", *LOCKS, "-o", f"registry:{registry.host}/p:1", environ=environ, cwd=project
+    )
+    assert done.returncode == 0, done.stderr
+    assert "linux/arm64: " in done.stdout
+    assert f"to send to {registry.host}/p:1" in done.stdout
+    both = json.loads(envlock("build", "--plan", "--json", *LOCKS, environ=environ, cwd=project).stdout)
+    assert [one["platform"] for one in both["images"]] == ["linux/amd64", "linux/arm64"]
 
 
 def test_documents_can_be_left_out_and_the_image_stays_the_same(

@@ -114,7 +114,12 @@ def _added(lock: Lock, image: ImageFacts) -> Iterator[Component]:
             purl=url,
         )
     if lock.base.reference is not None:
-        yield Component(type=ComponentType.CONTAINER, name=lock.base.reference, bom_ref="base-image")
+        yield Component(
+            type=ComponentType.CONTAINER,
+            name=lock.base.reference,
+            version=None if lock.base.digest is None else str(lock.base.digest),
+            bom_ref="base-image",
+        )
 
 
 def _tool() -> Component:

@@ -10,18 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import requests
 
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
 from envlock.host.store import Store
-from envlock.oci.model import MEDIA_MANIFEST, Image
+from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image, ImageIndex
 from envlock.oci.registry.client import Repository
 from envlock.oci.registry.reference import Reference
-from envlock.oci.registry.upload import Blob, iterate, upload
+from envlock.oci.registry.upload import Blob, is_there, iterate, upload
 from envlock.runtime.errors import InputError, IntegrityError
+
+Presence = Literal["there", "mount", "send"]
 
 _THREADS = 4
 _FACTS = "pushed"
@@ -49,6 +51,16 @@ def push(
     return done
 
 
+def push_index(index: ImageIndex, repository: Repository, *, store: Store, progress: Progress) -> Pushed:
+    """Push each image of ``index`` under its digest, then the index under the tag. Raises as :func:`push`."""
+    done = [
+        push(image, repository, store=store, progress=progress, wanted=str(image.digest))
+        for image in index.images
+    ]
+    put_manifest(repository, index.manifest, MEDIA_INDEX, repository.reference.wanted)
+    return Pushed(sent=sum(one.sent for one in done), present=sum(one.present for one in done))
+
+
 def push_blobs(blobs: Iterable[Blob], repository: Repository, *, store: Store, progress: Progress) -> Pushed:
     """Push what the repository lacks of ``blobs``. Raises UnreachableError."""
     reference = repository.reference
@@ -63,6 +75,13 @@ def push_blobs(blobs: Iterable[Blob], repository: Repository, *, store: Store, p
 
         sent = sum(pool.map(send, ordered))
     return Pushed(sent=sent, present=total - sent)
+
+
+def presence(blob: Digest, repository: Repository, store: Store) -> Presence:
+    """Tell what pushing ``blob`` would do; only asks. Raises UnreachableError."""
+    if is_there(repository, blob):
+        return "there"
+    return "send" if neighbour(blob, repository.reference, store) is None else "mount"
 
 
 def in_memory(data: bytes) -> Blob:

@@ -50,7 +50,7 @@ def upload(
     ``mount_from`` is another repository of the registry that is known to have it. ``advance`` is told
     of the bytes done. Raises UnreachableError when the registry fails for good.
     """
-    if _is_there(repository, blob.digest):
+    if is_there(repository, blob.digest):
         advance(blob.size)
         return False
     session = _begin(repository, blob, mount_from)
@@ -62,7 +62,8 @@ def upload(
     return True
 
 
-def _is_there(repository: Repository, digest: Digest) -> bool:
+def is_there(repository: Repository, digest: Digest) -> bool:
+    """Ask whether the repository has a blob. Raises UnreachableError."""
     url = repository.url(f"blobs/{digest}")
     return repository.ask("HEAD", url, expected=(_OK, _GONE)).status_code == _OK
 
@@ -144,7 +145,7 @@ def _refuse_lost(answer: requests.Response) -> None:
 
 def _resumed(repository: Repository, blob: Blob, session: _Session) -> _Session:
     """Ask how far the upload came; begin anew where the registry no longer knows of it."""
-    if _is_there(repository, blob.digest):
+    if is_there(repository, blob.digest):
         return _Session(location=None)
     try:
         answer = repository.ask("GET", str(session.location), expected=(_NO_CONTENT,))
