@@ -20,10 +20,9 @@ def collect(
     for library in libraries:
         names |= _with_links(prefix, library)
     names |= _with_links(prefix, str(interpreter.executable))
+    inside = {name for name in names if _stays_inside(prefix, name)}
     return InterpreterTree(
-        prefix=prefix,
-        target=target(prefix),
-        files=tuple(sorted(name for name in names if _stays_inside(prefix, name))),
+        prefix=prefix, target=target(prefix), files=tuple(sorted(inside | _links_to_itself(prefix)))
     )
 
 
@@ -57,3 +56,9 @@ def _stays_inside(prefix: Path, name: str) -> bool:
         return os.path.isfile(path)
     resolved = resolve(path)
     return resolved is not None and resolved.path.startswith(f"{prefix}/")
+
+
+def _links_to_itself(prefix: Path) -> set[str]:
+    """Return the links that lead back to the prefix: compiled-in paths of a moved one go through them."""
+    with os.scandir(prefix) as entries:
+        return {entry.name for entry in entries if entry.is_symlink() and os.readlink(entry.path) == "."}

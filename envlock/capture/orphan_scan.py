@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envlock.capture import own_runtime
 from envlock.capture.editable import path_lines, text_of
 from envlock.capture.source_tree import import_name, is_importable
+from envlock.runtime.layout import HOOK_NAME
 
 _DEEPEST = 100
 _METADATA = (".dist-info", ".egg-info", ".egg-link")
@@ -18,7 +20,7 @@ _CACHES = frozenset({"__pycache__", ".ipynb_checkpoints"})
 _OF_INSTALLERS = frozenset(
     {
         *("distutils-precedence.pth", "_virtualenv.py", "_virtualenv.pth", "easy-install.pth"),
-        *("setuptools.pth", "envlock.pth", "README.txt", "README", ".gitignore", ".lock"),
+        *("setuptools.pth", "README.txt", "README", ".gitignore", ".lock"),
     }
 )
 _BYTECODE = (".pyc", ".pyo")
@@ -194,8 +196,14 @@ class Scan:
             self._found.named.append((name, _NO_CODE))
 
     def _path_file(self, path: str, name: str) -> None:
-        lines = path_lines(text_of(Path(path)))
-        if any(not line.startswith("/") for line in lines):
+        text = text_of(Path(path))
+        lines = path_lines(text)
+        if own_runtime.is_hook(name, text):
+            return
+        if name == HOOK_NAME:
+            # An image has its own there, and takes no other.
+            self._found.named.append((name, "has the name of envlock's own hook"))
+        elif any(not line.startswith("/") for line in lines):
             self._take(path, name)
 
     def _take(self, path: str, shown: str) -> None:

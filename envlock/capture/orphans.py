@@ -9,6 +9,7 @@ same. Rules kept here:
 * A directory that no distribution has a file in is carried whole where a module is in it. In a directory
   that some distribution owns, modules are carried; data there (caches, downloads) is named.
 * A secret, a file that can't be read, and a text that names a home directory are named, never carried.
+* envlock's runtime, which each image that it built has, is none of the job's.
 * What installers and the interpreter leave is neither: bytecode, caches, ``distutils-precedence.pth``,
   virtualenv's ``_virtualenv.py``, ``.pth`` files that only name directories (those are on sys.path, and
   are looked through themselves).
@@ -26,7 +27,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from envlock.capture import source_tree
+from envlock.capture import own_runtime, source_tree
 from envlock.capture.confidential import is_confidential
 from envlock.capture.orphan_scan import Found, Limits, Scan
 from envlock.capture.search_path import SearchPath
@@ -99,7 +100,7 @@ def _holds_distributions(site: str) -> bool:
 def _source_directory(directory: Path, owned: frozenset[str], hidden: frozenset[str], found: Found) -> None:
     """Take the modules and packages of a directory that a ``.pth`` file put on sys.path."""
     for path in source_tree.top_level(directory):
-        if import_name(path.name) in hidden:
+        if import_name(path.name) in hidden or own_runtime.is_runtime(path):
             continue
         collected = Collected()
         try:

@@ -33,7 +33,7 @@ from envlock.oci.layer import MTIME
 from envlock.oci.model import Layer
 from envlock.runtime.errors import InputError, UnreachableError
 
-FORMAT = "2"
+FORMAT = "3"
 """Changes whenever the same inputs give other bytes."""
 
 _FACTS = "base-layer"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from envlock.host.rooted import located
-from envlock.lock.environment import HostFiles
+from envlock.lock.environment import HostFiles, PackedPackage
 
 USER_ID = 65532
 
@@ -64,6 +64,8 @@ _DATABASES = {
     "apk": ("/lib/apk/db/installed", "\n\n"),
 }
 
+_LISTS = "/var/lib/dpkg/info"
+
 # OpenSSL's built-in places (OPENSSLDIR of Debian and Ubuntu).
 _LINKS = {"/usr/lib/ssl/cert.pem": BUNDLE, "/usr/lib/ssl/certs": "/etc/ssl/certs"}
 
@@ -77,7 +79,10 @@ def files(host: HostFiles) -> dict[str, bytes]:
 
 
 def _databases(host: HostFiles) -> dict[str, bytes]:
-    """Return what tells a scanner of the image which packages it has, by its package manager."""
+    """Return what tells which packages the image has and, for dpkg, which files are whose.
+
+    Scanners read it, and a capture of the image.
+    """
     # Without packages, dpkg's: an empty list is the truth.
     managers = {package.package.manager for package in host.packages} or {"dpkg"}
     made = {}
@@ -88,7 +93,29 @@ def _databases(host: HostFiles) -> dict[str, bytes]:
             path = f"/usr{path}"
         texts = sorted(one.status for one in host.packages if one.package.manager == manager)
         made[path] = "".join(f"{text}{end}" for text in texts).encode("utf-8", "surrogateescape")
+    for package in host.packages:
+        if package.package.manager == "dpkg":
+            made |= _listed(package)
     return made
+
+
+def _listed(package: PackedPackage) -> dict[str, bytes]:
+    """Return dpkg's lists of the files that are packed, and of their checksums.
+
+    As dpkg names them (dpkg-query(1), ``--control-path``): the architecture is part of the name where
+    packages of two may be installed side by side.
+    """
+    described = package.package
+    several = "\nMulti-Arch: same" in package.status
+    name = f"{_LISTS}/{described.name}{f':{described.architecture}' if several else ''}"
+    paths = "".join(f"{file.path}\n" for file in package.files)
+    sums = [
+        f"{file.checksum.removeprefix('md5:')}  {file.path[1:]}\n"
+        for file in package.files
+        if file.checksum is not None and file.checksum.startswith("md5:")
+    ]
+    texts = {f"{name}.list": f"/.\n{paths}", f"{name}.md5sums": "".join(sums)}
+    return {path: text.encode("utf-8", "surrogateescape") for path, text in texts.items()}
 
 
 def links(host: HostFiles) -> dict[str, str]:

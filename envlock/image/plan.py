@@ -28,6 +28,7 @@ from envlock.oci.layer import FORMAT as LAYER_FORMAT
 from envlock.oci.model import MEDIA_CONFIG, MEDIA_MANIFEST, Image, Layer
 from envlock.oci.path import ImagePath
 from envlock.runtime.determinism import image_environment
+from envlock.runtime.layout import HOOK, HOOK_NAME
 
 DEFAULT_CREATED: Final = 315_532_800
 """1980-01-01T00:00:00Z."""
@@ -249,10 +250,9 @@ def _runtime_layer(lock: Lock, runtime: RuntimeFiles) -> FileLayer:
     """Return the layer that only a new envlock or a new interpreter changes."""
     home = f"{lock.python.prefix}/bin"
     configuration = f"home = {home}\ninclude-system-site-packages = false\nversion = {lock.python.version}\n"
-    hook = "/opt/envlock/runtime\nimport envlock.runtime.startup\n"
     made = (
         ImageFile(path=ImagePath("/opt/env/pyvenv.cfg"), mode=0o644, data=configuration.encode()),
-        ImageFile(path=site_packages(lock.python.minor) / "envlock.pth", mode=0o644, data=hook.encode()),
+        ImageFile(path=site_packages(lock.python.minor) / HOOK_NAME, mode=0o644, data=HOOK.encode()),
     )
     return FileLayer(comment="envlock runtime", files=runtime.files + made)
 

@@ -6,6 +6,10 @@ import os
 
 from envlock.runtime.value import Value
 
+HOOK_NAME = "envlock.pth"
+HOOK = "/opt/envlock/runtime\nimport envlock.runtime.startup\n"
+"""The file in site-packages that puts the runtime on sys.path and starts it."""
+
 
 class Layout(Value):
     """Directories of the image."""

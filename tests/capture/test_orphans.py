@@ -8,6 +8,7 @@ from envlock.capture import orphans, source_tree
 from envlock.capture.orphan_scan import Limits
 from envlock.lock.environment import InstalledDistribution, RecordEntry
 from envlock.lock.model import Gap
+from envlock.runtime.layout import HOOK
 from tests.capture import sites
 from tests.capture.sites import Site
 from tests.ordinary_user import ordinary_user
@@ -248,3 +249,41 @@ def test_a_package_of_absurd_size_in_a_source_directory_is_named(site: Site, tmp
     found, (gap,) = read(site, more=(source.path,))
     assert found is None
     assert (gap.subject, gap.reason.endswith("8 GiB")) == ("big", True)
+
+
+def runtime(place: Path) -> Path:
+    """Put what an image that envlock built has on its sys.path."""
+    for name in ("__init__.py", "runtime/__init__.py", "runtime/startup.py"):
+        path = place / "envlock" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return place
+
+
+def test_the_runtime_in_an_image_that_envlock_built_is_no_orphan(site: Site, tmp_path: Path) -> None:
+    demo = site.install("demo", {"demo/__init__.py": ""})
+    site.put("envlock.pth", HOOK)
+    place = runtime(tmp_path / "runtime")
+    assert read(site, demo, more=(place,)) == (None, ())
+    # What somebody else puts there is seen all the same.
+    (place / "dropped.py").touch()
+    found, _ = read(site, demo, more=(place,))
+    assert found is not None
+    assert sites.names(found) == ["dropped.py"]
+
+
+def test_a_package_that_is_only_called_like_the_runtime_is_carried(site: Site, tmp_path: Path) -> None:
+    demo = site.install("demo", {"demo/__init__.py": ""})
+    place = runtime(tmp_path / "runtime")
+    (place / "envlock/mine.py").touch()
+    found, _ = read(site, demo, more=(place,))
+    assert found is not None
+    assert "envlock/mine.py" in sites.names(found)
+
+
+def test_a_file_that_is_only_called_like_the_hook_is_named(site: Site) -> None:
+    demo = site.install("demo", {"demo/__init__.py": ""})
+    site.put("envlock.pth", "import mine\n")
+    found, gaps = read(site, demo)
+    assert found is None
+    assert reasons(gaps) == {"envlock.pth": "left out: has the name of envlock's own hook"}

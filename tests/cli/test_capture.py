@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from envlock.cli import capture
+from envlock.cli import captured
 from envlock.lock.model import Gap, Lock
 from tests.image.wheels import lock_of
 
@@ -23,7 +23,7 @@ def lock() -> Lock:
 
 
 def test_gaps_of_one_reason_share_a_line(lock: Lock) -> None:
-    gaps = [line.strip() for line in capture._lines(lock, Path("pylock.toml")) if "gap" in line]
+    gaps = [line.strip() for line in captured.lines(lock, Path("pylock.toml")) if "gap" in line]
     assert gaps == [
         "[yellow]gap[/]  a, b, c, d and 2 more: left out: only envlock needs it",
         "[yellow]gap[/]  gpu: no \\[driver]",
@@ -31,12 +31,12 @@ def test_gaps_of_one_reason_share_a_line(lock: Lock) -> None:
 
 
 def test_every_gap_stands_in_the_json(lock: Lock) -> None:
-    assert [one["subject"] for one in capture._summary(lock, Path("pylock.toml"))["gaps"]] == [
+    assert [one["subject"] for one in captured.summary(lock, Path("pylock.toml"))["gaps"]] == [
         *"abcdef",
         "gpu",
     ]
 
 
 def test_strict_minds_only_what_should_have_been_captured(lock: Lock) -> None:
-    assert capture.is_complete(lock)
-    assert not capture.is_complete(replace(lock, gaps=(*lock.gaps, Gap(subject="x", reason="lost"))))
+    assert captured.is_complete(lock)
+    assert not captured.is_complete(replace(lock, gaps=(*lock.gaps, Gap(subject="x", reason="lost"))))

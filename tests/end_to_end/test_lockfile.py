@@ -61,3 +61,12 @@ def test_another_environment_has_drifted(small: Built) -> None:
 @pytest.mark.parametrize("installer", ["pip", "uv"])
 def test_what_the_lock_installs_is_what_was_captured(small: Built, tmp_path: Path, installer: str) -> None:
     installs_the_same(small, tmp_path, installer)
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_the_lock_of_the_image_is_the_lock_that_it_was_built_from(small: Built, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    command = small.command.moved(elsewhere)
+    command.done("capture", "--from", small.archive, "--project", small.directory)
+    assert (elsewhere / LOCK).read_text() == small.lock.read_text()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from envlock.capture import packages_dpkg
 from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.image import base, base_root
@@ -360,3 +361,39 @@ def test_packages_are_told_where_their_manager_keeps_them(
     made = base_root.files(host)
     assert made[place] == text
     assert ("/var/lib/dpkg/status" in made) == (manager == "dpkg")
+
+
+def test_dpkgs_lists_say_whose_each_packed_file_is() -> None:
+    """A capture of the image finds the same owners (dpkg-query(1), ``--control-path``)."""
+    packages = tuple(
+        PackedPackage(
+            package=SystemPackage(name=name, version="1", architecture="amd64"),
+            files=(
+                OwnedFile(path=f"/usr/lib/{name}.so", checksum=f"md5:{'0' * 32}"),
+                OwnedFile(path=f"/etc/{name}.conf", checksum=None),
+            ),
+            status=f"Package: {name}\nStatus: install ok installed\nVersion: 1\n{more}Architecture: amd64",
+        )
+        for name, more in (("zlib1g", "Multi-Arch: same\n"), ("bash", "Multi-Arch: foreign\n"))
+    )
+    host = HostFiles(packages=packages, loose=(), interpreter=None, python_executable="/usr/bin/python3")
+    made = base_root.files(host)
+    assert made["/var/lib/dpkg/info/zlib1g:amd64.list"] == b"/.\n/usr/lib/zlib1g.so\n/etc/zlib1g.conf\n"
+    assert made["/var/lib/dpkg/info/zlib1g:amd64.md5sums"] == b"0" * 32 + b"  usr/lib/zlib1g.so\n"
+    assert "/var/lib/dpkg/info/bash.list" in made
+
+
+def test_the_lists_are_read_back_as_they_were_packed(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path
+) -> None:
+    layer, _ = members(pack(host, python, store), store)
+    for path, (_, data) in layer.items():
+        if path.startswith("/var/lib/dpkg/") and data:
+            (tmp_path / "image" / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "image" / path[1:]).write_bytes(data)
+    database = packages_dpkg.load(tmp_path / "image")
+    assert database is not None
+    for package in host.packages:
+        found = database.named(package.package.name)
+        assert found is not None
+        assert database.files(found) == tuple(sorted(file.path for file in package.files))
