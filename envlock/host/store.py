@@ -7,8 +7,8 @@ Rules kept here:
   and that the file has not changed since (:mod:`envlock.host.memory`). A blob that does not match is
   removed and counts as absent, so a truncated or altered entry is made anew, never used.
 * Facts about a blob (an inflated digest, a file list) are kept as small JSON values under
-  ``facts/<kind>``, whose key must contain every input that they depend on. One that is lost costs
-  time and nothing else, so none is worth waiting for the disk.
+  ``facts/<kind>``, whose key must contain every input that they depend on. Each is sealed with its key:
+  one that was damaged or changed places is as good as lost, which costs time and nothing else.
 * A fact's time of modification is its last use, and through the fact that remembers a blob's hash also
   the blob's. Whoever uses the store holds a share in its lock (:meth:`Store.used`), so that pruning
   (:mod:`envlock.host.cache`) takes nothing away under a running command.
@@ -163,7 +163,7 @@ class Store:
         return True
 
     def fact(self, kind: str, key: str) -> dict[str, object] | None:
-        """Return a remembered fact, or None when it is absent or unreadable."""
+        """Return a remembered fact, or None when it is absent or not as it was written."""
         place = self._fact_path(kind, key)
         try:
             value: object = json.loads(place.read_bytes())
@@ -171,12 +171,16 @@ class Store:
             return None
         with suppress(OSError):
             os.utime(place)
-        return cast("dict[str, object]", value) if isinstance(value, dict) else None
+        match value:
+            case [str(seal), dict(fact)] if seal == _seal(place, fact):
+                return cast("dict[str, object]", fact)
+        return None
 
     def remember(self, kind: str, key: str, value: Mapping[str, object]) -> None:
         """Keep a fact. ``key`` may be any text; its hash names the file."""
-        with atomic_write(self._fact_path(kind, key), durable=False) as stream:
-            stream.write(json.dumps(dict(value), sort_keys=True).encode())
+        place, fact = self._fact_path(kind, key), dict(value)
+        with atomic_write(place, durable=False) as stream:
+            stream.write(json.dumps([_seal(place, fact), fact], sort_keys=True).encode())
 
     @contextmanager
     def memory(self, kind: str, key: str) -> Iterator[Memory]:
@@ -201,3 +205,9 @@ class Store:
 
     def _fact_path(self, kind: str, key: str) -> Path:
         return self.root / "facts" / kind / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+
+def _seal(place: Path, fact: Mapping[str, object]) -> str:
+    """Return a hash of a fact and of the name that it goes by: damage, and another's fact, are no fact."""
+    text = json.dumps([place.parent.name, place.name, fact], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from envlock.host.store import _seal
 from envlock.lock import file
 from tests.image import lock_project
 from tests.image.lock_project import LOCK, LockProject
@@ -44,13 +45,14 @@ def test_the_json_has_both_answers(made: LockProject) -> None:
 
 
 def test_a_cache_that_lies_is_found_out_and_nothing_is_written(made: LockProject) -> None:
-    """Two layers change places in the store's notes: each blob is whole, and none is what it is noted as."""
+    """A note of one layer is rightly sealed and of another layer: only a program could have written it."""
     assert made.build("-o", "oci-archive:before.tar").returncode == 0
     facts = sorted((made.store.root / "facts" / "bytecode-layer").glob("*.json"))
     notes = {fact: fact.read_bytes() for fact in facts}
     whole = [fact for fact in facts if b"diff_id" in notes[fact]]
     assert len(whole) > 1
-    whole[0].write_bytes(notes[whole[1]])
+    _, other = json.loads(notes[whole[1]])
+    whole[0].write_text(json.dumps([_seal(whole[0], other), other]))
     try:
         done = made.build("--verify", "-o", "oci-archive:lie.tar")
     finally:

@@ -75,6 +75,28 @@ def test_a_fact_is_remembered_by_its_whole_key(tmp_path: Path) -> None:
     assert store.fact("other", "a/b c") is None
 
 
+@pytest.mark.parametrize("change", [(b"true", b"false"), (b"size", b"else")])
+def test_a_fact_that_was_altered_counts_as_absent(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
+    store = Store(tmp_path)
+    store.remember("kind", "key", {"size": True})
+    (fact,) = (tmp_path / "facts" / "kind").iterdir()
+    assert change[0] in fact.read_bytes()
+    fact.write_bytes(fact.read_bytes().replace(*change))
+    assert store.fact("kind", "key") is None
+
+
+def test_facts_that_changed_places_count_as_absent(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.remember("kind", "a", {"size": 1})
+    (one,) = (tmp_path / "facts" / "kind").iterdir()
+    data = one.read_bytes()
+    one.unlink()
+    store.remember("kind", "b", {"size": 2})
+    (other,) = (tmp_path / "facts" / "kind").iterdir()
+    other.write_bytes(data)
+    assert store.fact("kind", "b") is None
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
 def test_an_unreadable_fact_counts_as_absent(tmp_path: Path, content: bytes) -> None:
     store = Store(tmp_path)
@@ -156,7 +178,7 @@ def test_what_was_remembered_of_one_blob_does_not_vouch_for_another(tmp_path: Pa
     store.path(digest).with_name(other.hex).write_bytes(b"wrong bytes")
     assert store.find(digest) is not None
     (fact,) = _facts(store)
-    forged = json.loads(fact.replace(digest.hex.encode(), other.hex.encode()))
+    _, forged = json.loads(fact.replace(digest.hex.encode(), other.hex.encode()))
     store.remember("whole", str(store.path(other)), forged)
     assert store.find(other) is None
 
