@@ -168,9 +168,11 @@ def command(
         provenance=named if provenance is None else provenance,
         proof=verify,
     )
+    for destination in destinations:
+        destination.reach(ca_bundle)
     products = tuple(build(one, documents, store, progress) for one in requests)
     written = (destinations or _default(requests, tag)) if all(one.holds for one in products) else ()
-    if any(one.kind == "registry" for one in written) and not quiet:
+    if any(one.kind == "registry" for one in written):
         terms.tell([one.source.lock for one in requests], store, progress)
     for destination in written:
         destination.write(products, store, tag, progress, ca_bundle)

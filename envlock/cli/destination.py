@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from envlock.cli.product import Product, combined
+from envlock.core.digest import Digest
 from envlock.core.progress import Progress
 from envlock.engines import docker
 from envlock.host.files import atomic_write
 from envlock.host.store import Store
 from envlock.oci import archive, layout
+from envlock.oci.artifact import EMPTY
 from envlock.oci.model import ImageIndex
 from envlock.oci.registry import referrers
 from envlock.oci.registry.client import Repository, connected
 from envlock.oci.registry.push import push, push_index
 from envlock.oci.registry.reference import Reference
+from envlock.oci.registry.upload import is_there
 from envlock.runtime.errors import UsageError
 
 Kind = Literal["oci", "oci-archive", "docker-archive", "docker", "registry"]
@@ -51,6 +54,15 @@ class Destination:
                 where=f"-o {self}",
                 expected="oci:DIR, oci-archive:FILE or registry:REFERENCE for several locks",
             )
+
+    def reach(self, ca_bundle: str | None) -> None:
+        """Raise UnreachableError where a registry does not answer or knows no such login.
+
+        That is worth knowing before an image is built for it. Whether the login may push is told by pushing.
+        """
+        if self.kind == "registry":
+            with connected(Reference.parse(self.target), os.environ, ca_bundle) as repository:
+                is_there(repository, Digest.of(EMPTY))
 
     def write(
         self,

@@ -16,7 +16,7 @@ from envlock.core.progress import Progress
 from envlock.engines.pulled import SCHEME
 from envlock.host.files import atomic_write, file_digest
 from envlock.host.store import Store
-from envlock.image import base_copies, bundle, dockerfile, missing
+from envlock.image import base_copies, bundle, dockerfile, missing, terms
 from envlock.lock import file
 from envlock.lock.model import Lock, Package
 from envlock.oci.registry.client import connected
@@ -163,6 +163,7 @@ def _bundle(request: Request, target: str) -> None:
     if reference is None:
         bundle.write(made, source.data, request.store, Path(target), request.progress)
         return
+    terms.tell([source.lock], request.store, request.progress)
     with connected(reference, os.environ, request.network.ca_bundle) as repository:
         bundle.push(made, source.data, repository, request.store, request.progress)
 

@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
+
 RETRIABLE = (408, 429, 500, 502, 503, 504)
 """HTTP statuses that another try may mend (RFC 9110)."""
 
@@ -18,6 +21,13 @@ class Backoff:
     pause: Callable[[float], None] = time.sleep
 
     def wait(self, attempt: int, retry_after: str | None = None) -> None:
-        """Wait after try number ``attempt``, counted from 0. ``Retry-After`` may be given in seconds."""
-        stated = float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
-        self.pause(min(max(stated, self.first * 2**attempt), self.longest))
+        """Wait after try number ``attempt``, counted from 0, or as long as ``Retry-After`` says."""
+        self.pause(min(max(_seconds(retry_after), self.first * 2**attempt), self.longest))
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Return what the header asks for: a number, or a date (RFC 9110 section 10.2.3); else nothing."""
+    try:
+        return Retry().parse_retry_after(retry_after) if retry_after else 0.0
+    except InvalidHeader:
+        return 0.0

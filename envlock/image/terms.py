@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from envlock.core.progress import Progress
+from envlock.core.progress import Progress, Silent
 from envlock.host.store import Store
 from envlock.lock.model import Lock
 
@@ -42,7 +42,9 @@ def found(lock: Lock) -> tuple[Terms, ...]:
 
 
 def tell(locks: Iterable[Lock], store: Store, progress: Progress) -> None:
-    """Say the terms that ``store`` does not remember to have been said."""
+    """Say the terms that ``store`` does not remember to have been said; nothing where nobody listens."""
+    if isinstance(progress, Silent):
+        return
     for terms in (terms for lock in locks for terms in found(lock)):
         if store.fact(_FACTS, terms.library) is None:
             progress.note(f"note: {terms}")

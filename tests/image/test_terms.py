@@ -1,20 +1,24 @@
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from envlock.core.progress import Silent
+from envlock.core.progress import Advance, Silent
 from envlock.host.store import Store
 from envlock.image import terms
 from envlock.lock.model import CondaPackage, CudaLibrary, Lock
 from tests.image.wheels import lock_of, package, wheel_items, write_wheel
 
 
-class Heard(Silent):
+class Heard:
     """Keeps what it is told."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+
+    def task(self, label: str, total: int | None, unit: str = "") -> AbstractContextManager[Advance]:
+        return Silent().task(label, total, unit)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -57,6 +61,7 @@ def test_one_that_no_package_of_python_brings_is_found_too(lock: Lock) -> None:
 
 def test_each_is_told_once_for_a_store(lock: Lock, tmp_path: Path) -> None:
     store, heard = Store(tmp_path / "store"), Heard()
+    terms.tell([named(lock, "torch")], store, Silent())
     terms.tell([named(lock, "torch")], store, heard)
     terms.tell([named(lock, "torch")], store, heard)
     terms.tell([named(lock, "nvidia-cudnn-cu13")], store, heard)

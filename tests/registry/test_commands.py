@@ -70,6 +70,17 @@ def test_documents_are_referrers_in_a_registry_and_lie_beside_an_archive(
             assert (project / f"exp.tar.{suffix}").read_bytes() == blob.content
 
 
+def test_a_login_that_is_not_there_is_told_before_anything_is_built(
+    project: Path, guarded: RealRegistry, environ: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = environ | {"ENVLOCK_CACHE": str(tmp_path / "none")}
+    done = envlock("build", "--offline", "-o", f"registry:{guarded.host}/a:1", environ=elsewhere, cwd=project)
+    # Neither wheels nor base are in this store, which a build would have said.
+    assert done.returncode == 4
+    assert "the registry refuses" in done.stderr
+    assert "docker login" in done.stderr
+
+
 def for_arm(project: Path) -> Path:
     """Write the same environment as a lock of another processor."""
     lock = codec.loads((project / "pylock.envlock.toml").read_bytes(), "lock")
