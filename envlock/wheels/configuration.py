@@ -62,6 +62,12 @@ class Configuration:
     """``auto``, ``import``, ``subprocess`` or ``disabled``, as pip calls them."""
     cert: str | None = None
     """pip's CA bundle."""
+    client_cert: str | None = None
+    """A file with the user's own certificate and its key."""
+    proxy: str | None = field(default=None, repr=False)
+    """pip's, which then counts alone; else requests honours HTTPS_PROXY and its like, as uv does."""
+    trusted_hosts: tuple[str, ...] = ()
+    """``host`` or ``host:port`` whose certificate is not checked."""
 
 
 def read(
@@ -88,6 +94,9 @@ def combined(pip: PipSettings, uv: UvSettings) -> Configuration:
         indexes=tuple(_named(ordered)),
         keyring_provider=pip.keyring_provider or uv.keyring_provider or "auto",
         cert=pip.cert,
+        client_cert=pip.client_cert or uv.client_cert,
+        proxy=pip.proxy,
+        trusted_hosts=(*pip.trusted_hosts, *uv.insecure_hosts),
     )
 
 
@@ -152,5 +161,8 @@ def pip_variables(environ: Mapping[str, str], prefix: Path | None) -> dict[str, 
         "PIP_FIND_LINKS": " ".join(pip.find_links),
         "PIP_NO_INDEX": "1" if pip.no_index else "",
         "PIP_CERT": pip.cert or "",
+        "PIP_CLIENT_CERT": pip.client_cert or "",
+        "PIP_PROXY": pip.proxy or "",
+        "PIP_TRUSTED_HOST": " ".join(pip.trusted_hosts),
     }
     return {name: value for name, value in stated.items() if value}

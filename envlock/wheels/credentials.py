@@ -12,6 +12,7 @@ Rules kept here, which are pip's ("Authentication" in its documentation):
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -20,7 +21,8 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_netrc_auth
 
 from envlock.host import http, process
-from envlock.runtime.errors import UnreachableError
+from envlock.host.trusting import trust
+from envlock.runtime.errors import InputError, UnreachableError
 from envlock.wheels.configuration import Configuration, Index
 
 Login = tuple[str, str]
@@ -34,11 +36,20 @@ def session(
     *,
     timeout: tuple[float, float] = http.QUESTION_TIMEOUT,
 ) -> requests.Session:
-    """Return a session for the configured places: with their logins, and pip's CA bundle.
+    """Return a session for the configured places: with their logins, certificates and proxy.
 
-    Raises InputError as :func:`envlock.host.http.session`.
+    Raises InputError as :func:`envlock.host.http.session`, and for a client certificate that is not there.
     """
     client = http.session(environ, ca_bundle or configuration.cert, timeout=timeout)
+    trust(client, configuration.trusted_hosts)
+    own = configuration.client_cert
+    if own is not None and not Path(own).is_file():
+        raise InputError("there is no such client certificate", where=own, hint="see PIP_CLIENT_CERT")
+    client.cert = own
+    if configuration.proxy is not None:
+        client.proxies = dict.fromkeys(("http", "https"), configuration.proxy)
+        # As in pip: the variables of the environment would count more.
+        client.trust_env = False
     authorise(client, configuration)
     return client
 

@@ -17,7 +17,7 @@ _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipSettings:
-    """pip's options that tell where it finds wheels. URLs may hold credentials."""
+    """pip's options that tell where it finds wheels and how it gets there. URLs may hold credentials."""
 
     index_url: str | None = field(default=None, repr=False)
     extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
@@ -25,6 +25,9 @@ class PipSettings:
     no_index: bool = False
     keyring_provider: str | None = None
     cert: str | None = None
+    client_cert: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    trusted_hosts: tuple[str, ...] = ()
 
 
 def config_files(environ: Mapping[str, str], prefix: Path | None = None) -> tuple[Path, ...]:
@@ -64,6 +67,9 @@ def read(environ: Mapping[str, str], files: Sequence[Path]) -> PipSettings:
         no_index=options.get("no-index", "").lower() in _TRUE,
         keyring_provider=options.get("keyring-provider"),
         cert=options.get("cert") or None,
+        client_cert=options.get("client-cert") or None,
+        proxy=options.get("proxy") or None,
+        trusted_hosts=tuple(options.get("trusted-host", "").split()),
     )
 
 

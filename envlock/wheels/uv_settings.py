@@ -42,6 +42,8 @@ class UvSettings:
     find_links: tuple[str, ...] = field(default=(), repr=False)
     no_index: bool = False
     keyring_provider: str | None = None
+    client_cert: str | None = None
+    insecure_hosts: tuple[str, ...] = ()
 
 
 def config_files(environ: Mapping[str, str], project: Path | None = None) -> tuple[Path, ...]:
@@ -69,6 +71,7 @@ def read(environ: Mapping[str, str], files: Sequence[Path]) -> UvSettings:
     tabled = [index for place, table in nested for index in _from_table(table, place)]
     links = [_absolute(one, place) for place, table in nested for one in _strings(table.get("find-links"))]
     provider = [one for _, table in nested for one in _strings(table.get("keyring-provider"))]
+    insecure = [one for _, table in nested for one in _strings(table.get("allow-insecure-host"))]
     variable = environ.get("UV_KEYRING_PROVIDER")
     return UvSettings(
         indexes=tuple(_with_variables(index, environ) for index in (*_from_variables(environ), *tabled)),
@@ -76,6 +79,8 @@ def read(environ: Mapping[str, str], files: Sequence[Path]) -> UvSettings:
         no_index=environ.get("UV_NO_INDEX", "").lower() in _TRUE
         or any(table.get("no-index") is True for _, table in nested),
         keyring_provider=variable or next(iter(provider), None),
+        client_cert=environ.get("SSL_CLIENT_CERT") or None,
+        insecure_hosts=(*environ.get("UV_INSECURE_HOST", "").replace(",", " ").split(), *insecure),
     )
 
 

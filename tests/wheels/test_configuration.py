@@ -6,6 +6,7 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from envlock.runtime.errors import InputError
 from envlock.wheels import pip_settings, uv_settings
 from envlock.wheels.configuration import Configuration, combined, pip_variables, read
+from envlock.wheels.pip_settings import PipSettings
 from envlock.wheels.uv_settings import UvSettings
 
 
@@ -276,3 +277,29 @@ def test_a_look_up_url_never_shows_what_could_be_a_secret(environ: dict[str, str
     assert index.public_url == index.address == "https://index.example/simple/"
     assert "pw" not in repr(index)
     assert "pw" not in index.name
+
+
+def test_how_an_index_is_reached_is_read_of_pip_and_of_uv(tmp_path: Path, environ: dict[str, str]) -> None:
+    file = tmp_path / "pip.conf"
+    file.write_text(
+        "[global]\ntrusted-host =\n  corp.example\n  index.example:8443\nproxy = http://a:b@proxy.example:3128\n"
+    )
+    (tmp_path / "uv.toml").write_text('allow-insecure-host = ["uv.example"]\n')
+    pip = pip_settings.read({**environ, "PIP_CLIENT_CERT": "/me.pem"}, [file])
+    uv = uv_settings.read(
+        {"SSL_CLIENT_CERT": "/uv.pem", "UV_INSECURE_HOST": "more.example"}, [tmp_path / "uv.toml"]
+    )
+    found = combined(pip, uv)
+    assert found.trusted_hosts == ("corp.example", "index.example:8443", "more.example", "uv.example")
+    assert (found.client_cert, found.proxy) == ("/me.pem", "http://a:b@proxy.example:3128")
+    assert combined(PipSettings(), uv).client_cert == "/uv.pem"
+    assert "a:b" not in repr(found)
+
+
+def test_another_pip_is_told_how_the_index_is_reached(environ: dict[str, str]) -> None:
+    stated = {
+        "PIP_TRUSTED_HOST": "a.example b.example",
+        "PIP_PROXY": "http://p.example",
+        "PIP_CLIENT_CERT": "/c",
+    }
+    assert stated.items() <= pip_variables({**environ, **stated}, None).items()

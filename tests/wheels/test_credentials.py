@@ -15,6 +15,7 @@ from keyring.credentials import Credential, SimpleCredential
 from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.lock.environment import InstalledDistribution
+from envlock.runtime.errors import InputError
 from envlock.wheels import credentials
 from envlock.wheels.configuration import Configuration, Index, combined
 from envlock.wheels.locate import Located, locate
@@ -242,6 +243,45 @@ def test_a_session_for_the_configured_places_has_pip_s_ca_bundle(tmp_path: Path)
     bundle.touch()
     with credentials.session({}, Configuration(indexes=(), cert=str(bundle))) as made:
         assert made.verify == str(bundle)
+
+
+def test_a_session_for_the_configured_places_has_the_users_certificate(tmp_path: Path) -> None:
+    own = tmp_path / "own.pem"
+    named = Configuration(indexes=(), client_cert=str(own))
+    with pytest.raises(InputError, match="no such client certificate"):
+        credentials.session({}, named)
+    own.touch()
+    with credentials.session({}, named) as made:
+        assert made.cert == str(own)
+
+
+def test_pip_s_proxy_beats_those_of_the_environment(
+    index: IndexSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with credentials.session({}, Configuration(indexes=(), proxy=index.url)) as made:
+        answer = made.get("http://elsewhere.example/simple/")
+    # The simulator answers in the place of the host that does not exist.
+    assert answer.status_code == 404
+
+
+def test_no_password_of_a_proxy_is_told(installed: InstalledDistribution, store: Store) -> None:
+    proxy = "http://ann:s3cret@127.0.0.1:1"
+    places = Configuration(
+        indexes=(Index(name="corp", url="http://corp.example/simple", is_default=False),), proxy=proxy
+    )
+    assert "s3cret" not in repr(places)
+    with credentials.session({}, places, timeout=(1.0, 1.0)) as client:
+        located = locate(
+            (installed,),
+            store=store,
+            indexes=places.indexes,
+            session=client,
+            offline=False,
+            progress=Silent(),
+        )
+    assert located.gaps
+    assert "s3cret" not in repr(located)
 
 
 def test_no_place_for_a_login_reaches_lock_facts_or_gaps(
