@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from envlock.cli import inputs, options, outlook, product, terminal, verification
+from envlock.cli import docker_backend, inputs, options, outlook, product, terminal, verification
 from envlock.cli.building import Documents, Request, build
 from envlock.cli.destination import Destination, parse_destination
 from envlock.cli.inputs import Network
@@ -69,6 +69,14 @@ DEFAULT_IMAGE = Path(".envlock") / "image"
     "its start.",
 )
 @click.option(
+    "--backend",
+    type=click.Choice(["oci", "docker"]),
+    default="oci",
+    show_default=True,
+    help="docker: let the Docker engine and pip build the same environment, on the lock's own base; its "
+    "digest is another each time.",
+)
+@click.option(
     "--project",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Put the code in this directory into /work of the image, as its last layer; .gitignore and "
@@ -112,6 +120,7 @@ def command(
     threads: int | None,
     isa: Isa | None,
     bytecode: bool,
+    backend: str,
     project: Path | None,
     sbom: bool | None,
     provenance: bool | None,
@@ -158,6 +167,10 @@ def command(
     if dockerfile_directory is not None:
         _emit(_only(requests), dockerfile_directory, store, progress)
         return 0
+    if backend == "docker":
+        names = docker_backend.tags(outputs, tag)
+        _tell(docker_backend.build(_only(requests), names, store, progress), as_json=as_json, quiet=quiet)
+        return 0
     destinations = _destinations(outputs, len(requests))
     if only_plan:
         outlook.show(requests, destinations, store, as_json=as_json)
@@ -192,9 +205,17 @@ def _destinations(outputs: tuple[str, ...], platforms: int) -> tuple[Destination
     return found
 
 
+def _tell(built: docker_backend.Built, *, as_json: bool, quiet: bool) -> None:
+    written = [f"docker:{tag}" for tag in built.tags]
+    if as_json:
+        terminal.print_json({"image": built.identity, "written": written})
+    elif not quiet:
+        terminal.err.print(f"built {', '.join(written)}, {built.identity}", markup=False)
+
+
 def _only(requests: Sequence[Request]) -> Request:
     if len(requests) != 1:
-        raise UsageError("a Dockerfile is for one platform", where="--emit-dockerfile", expected="one lock")
+        raise UsageError("a Dockerfile is for one platform", expected="one lock")
     return requests[0]
 
 

@@ -44,7 +44,7 @@ def build(request: Request, wanted: Documents, store: Store, progress: Progress)
     Raises as fetching, assembling and verifying do.
     """
     source = request.source
-    wheels = _wheels(request, store, progress)
+    wheels = gathered(request, store, progress)
     image = _assemble(request, wheels, store, progress)
     proof = None
     if wanted.proof:
@@ -62,7 +62,7 @@ def build(request: Request, wanted: Documents, store: Store, progress: Progress)
     return Product(image=image, platform=source.lock.platform, attachments=tuple(made), proof=proof)
 
 
-def _wheels(request: Request, store: Store, progress: Progress) -> dict[str, Path]:
+def gathered(request: Request, store: Store, progress: Progress) -> dict[str, Path]:
     """Bring together in the store what the image is made of; return the wheels."""
     source = request.source
     if request.bundle is not None:

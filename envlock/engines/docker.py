@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import docker
@@ -89,6 +90,23 @@ def load(image: Image, blobs: Blobs, tag: str) -> None:
         _send(client, image, blobs, tag)
 
 
+def ensure(image: Image, blobs: Blobs, tag: str) -> None:
+    """See to it that the engine has ``image`` as ``tag``. Raises UnreachableError when no engine answers."""
+    facts = ImageFacts(config_digest=image.config_digest, manifest_digest=image.digest, environment_id=None)
+    with _connected() as client, closing(client):
+        found = _find(client, facts)
+        if found is None:
+            _send(client, image, blobs, tag)
+        elif tag not in found.tags:
+            found.tag(tag)
+
+
+def name(identity: str, tag: str) -> None:
+    """Give the engine's image ``identity`` one more name."""
+    with _connected() as client, closing(client):
+        client.images.get(identity).tag(tag)
+
+
 def tagged(tag: str) -> Docker:
     """Return the engine for an image that it already has. Raises InputError when it has none of this name."""
     with _connected() as client:
@@ -147,6 +165,16 @@ def container_kept(name: str) -> Kept:
     return Kept(identity=str(attributes["Id"]), config=_config(attributes, image))
 
 
+def build_directory(directory: Path, tag: str) -> str:
+    """Build the Dockerfile in ``directory`` as ``tag``, without a network, and return the image's ID.
+
+    Raises UnreachableError when no engine answers or it can't build.
+    """
+    with _connected() as client, closing(client), _built():
+        made, _ = client.images.build(path=str(directory), tag=tag, network_mode="none", rm=True)
+    return str(made.id)
+
+
 def build(dockerfile: bytes, environ: Mapping[str, str]) -> str:
     """Build an image from a Dockerfile that copies nothing, and return its ID.
 
@@ -154,15 +182,20 @@ def build(dockerfile: bytes, environ: Mapping[str, str]) -> str:
     UnreachableError when no engine answers or it can't build.
     """
     proxies = {name: environ[name] for name in _PROXIES if environ.get(name)}
-    with _connected() as client, closing(client):
-        try:
-            made, _ = client.images.build(fileobj=io.BytesIO(dockerfile), buildargs=proxies, rm=True)
-        except BuildError as error:
-            last = [str(line["stream"]).strip() for line in error.build_log if line.get("stream", "").strip()]
-            raise UnreachableError(
-                "the Docker engine could not build the base", found=f"{error.msg}: {last[-1] if last else ''}"
-            ) from error
+    with _connected() as client, closing(client), _built():
+        made, _ = client.images.build(fileobj=io.BytesIO(dockerfile), buildargs=proxies, rm=True)
     return str(made.id)
+
+
+@contextmanager
+def _built() -> Iterator[None]:
+    """Turn a build's failure into one message, with the last that it said."""
+    try:
+        yield
+    except BuildError as error:
+        said = [str(line["stream"]).strip() for line in error.build_log if line.get("stream", "").strip()]
+        found = f"{error.msg}: {said[-1] if said else ''}"
+        raise UnreachableError("the Docker engine could not build an image", found=found) from error
 
 
 def save(image: Kept, sink: Sink) -> None:

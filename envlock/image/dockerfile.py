@@ -9,7 +9,8 @@ the build asks no index and needs no secret.
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
@@ -26,6 +27,17 @@ from envlock.runtime.errors import InputError, IntegrityError
 _OWN = frozenset({str(ENVIRONMENT / "pyvenv.cfg")})
 """What ``python -m venv`` makes itself."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a build stands on that is done here and now, rather than by whoever gets the directory."""
+
+    base: str
+    """The lock's own base, under this name in the engine."""
+    pip: Path
+    """pip's package directory: the base need not have it."""
+
+
 _MOUNTS = (
     "--mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \\\n"
     "    if [ -f /run/secrets/ca.pem ]; then export PIP_CERT=/run/secrets/ca.pem; fi; \\\n    "
@@ -34,6 +46,11 @@ _SECRETS = """\
 # A private index, or a CA of your own, goes in as a secret and stays out of the image:
 #   --secret id=pip.conf,src=$HOME/.config/pip/pip.conf --secret id=ca.pem,src=CA.pem
 # (Docker 23 or newer; DOCKER_BUILDKIT=1 before that; podman as it is.)"""
+_BROUGHT_PIP = "COPY pip/ /build/pip/pip/"
+_BASES_PIP = (
+    "RUN {interpreter} -m venv /build/installer \\\n"
+    "    && ln -s /build/installer/lib/{interpreter}/site-packages /build/pip"
+)
 _NO_INDEX = "# All wheels lie in wheels/: no index is asked, and --network=none will do."
 
 
@@ -45,12 +62,14 @@ def emit(
     wheels: Mapping[str, Path],
     options: BuildOptions | None = None,
     project: ProjectTree | None = None,
+    ground: Ground | None = None,
 ) -> None:
     """Write Dockerfile, requirements.txt, ``wheels/`` and ``rootfs/`` to a new ``directory``.
 
     ``lock_bytes`` is the lockfile as it was read. ``wheels``: the files of the packages that come along,
-    by name; the rest pip takes from its indexes. ``project``: the code for /work. Raises InputError when
-    ``directory`` has something in it, IntegrityError when a wheel has other bytes than the lock says.
+    by name; the rest pip takes from its indexes. ``project``: the code for /work. ``ground``: what the
+    build stands on, where that is known. Raises InputError when ``directory`` has something in it,
+    IntegrityError when a wheel has other bytes than the lock says.
     """
     refuse_filled(directory)
     planned = plan(lock, lock_bytes=lock_bytes, options=options or BuildOptions(), runtime=runtime_files())
@@ -61,9 +80,11 @@ def emit(
         for package in brought:
             _copy_wheel(package, wheels[package.name], part / "wheels")
         (part / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (part / "Dockerfile").write_text(_dockerfile(lock, planned, len(brought)), encoding="utf-8")
+        (part / "Dockerfile").write_text(_dockerfile(lock, planned, len(brought), ground), encoding="utf-8")
+        if ground is not None:
+            shutil.copytree(ground.pip, part / "pip", ignore=shutil.ignore_patterns("__pycache__"))
         for layer in planned.own:
-            _write_files(layer.files, part / "rootfs")
+            _write_files(layer.files, part / "rootfs", without=_OWN if ground is None else frozenset())
         if project is not None:
             copy_to(project, part / "rootfs" / "work")
 
@@ -74,14 +95,17 @@ def refuse_filled(directory: Path) -> None:
         raise InputError("will not be replaced", where=str(directory), expected="a new or empty directory")
 
 
-def _dockerfile(lock: Lock, planned: ImagePlan, brought: int) -> str:
+def _dockerfile(lock: Lock, planned: ImagePlan, brought: int, ground: Ground | None) -> str:
     """Return the Dockerfile, ``brought``: how many wheels lie beside it."""
+    interpreter = f"python{lock.python.minor}"
     is_whole = brought == len(lock.packages)
     template = Template(data("templates/Dockerfile").read_text(encoding="utf-8"))
     return template.substitute(
-        base=lock.base.reference or f"python:{lock.python.version}-slim",
+        base=_base(lock) if ground is None else ground.base,
         python=lock.python.version,
-        interpreter=f"python{lock.python.minor}",
+        interpreter=interpreter,
+        pip=_BROUGHT_PIP if ground is not None else _BASES_PIP.format(interpreter=interpreter),
+        user=planned.user,
         indexes=_NO_INDEX if is_whole else _SECRETS,
         copy_wheels="COPY wheels/ /build/wheels/" if brought else "# Every wheel is on an index.",
         mounts="" if is_whole else _MOUNTS,
@@ -90,6 +114,15 @@ def _dockerfile(lock: Lock, planned: ImagePlan, brought: int) -> str:
         + ' \\\n    PATH="/opt/env/bin:$PATH"',
         labels=_pairs(planned.labels),
     )
+
+
+def _base(lock: Lock) -> str:
+    """Return what the base is called in a registry; for a base that lies in none, the official Python."""
+    base = lock.base
+    if base.kind not in ("registry", "docker-daemon") or base.reference is None:
+        return f"python:{lock.python.version}-slim"
+    is_pinned = base.kind != "registry" or base.digest is None or "@" in base.reference
+    return base.reference if is_pinned else f"{base.reference}@{base.digest}"
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
@@ -113,9 +146,9 @@ def _copy_wheel(package: Package, source: Path, target: Path) -> None:
         )
 
 
-def _write_files(files: Iterable[ImageFile], root: Path) -> None:
+def _write_files(files: Iterable[ImageFile], root: Path, *, without: Container[str]) -> None:
     for file in files:
-        if file.data is None or file.path.text in _OWN:
+        if file.data is None or file.path.text in without:
             continue
         target = root / file.path.relative
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ Rules kept here (docs/image.md):
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final, Literal
@@ -148,18 +148,36 @@ def plan(lock: Lock, *, lock_bytes: bytes, options: BuildOptions, runtime: Runti
 
 def finish(planned: ImagePlan, built: tuple[Layer, ...]) -> Image:
     """Return the image of the plan. ``built``: its groups', its bytecode's and its own layers, in order."""
-    layers = planned.base + built
-    created = _rfc3339(planned.created)
+    settings = {
+        "Entrypoint": [_ENTRYPOINT],
+        "Env": _texts(planned.environment),
+        "Labels": dict(planned.labels),
+        "User": planned.user,
+        "WorkingDir": "/work",
+    }
+    return _image(planned.base + built, settings, planned.architecture, planned.created)
+
+
+def base_image(lock: Lock) -> Image:
+    """Return the lock's base as an image of its own, for those who build on it with other tools."""
+    variables = {**dict(lock.base.environment), "PATH": _path(lock)}
+    settings = {"Env": _texts(sorted(variables.items())), "WorkingDir": "/"}
+    layers = tuple(map(of_image, lock.base.layers))
+    return _image(layers, settings, lock.platform.partition("/")[2], DEFAULT_CREATED)
+
+
+def _texts(variables: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{name}={value}" for name, value in variables]
+
+
+def _image(
+    layers: tuple[Layer, ...], settings: Mapping[str, object], architecture: str, seconds: int
+) -> Image:
+    created = _rfc3339(seconds)
     config = canonical.dumps(
         {
-            "architecture": planned.architecture,
-            "config": {
-                "Entrypoint": [_ENTRYPOINT],
-                "Env": [f"{name}={value}" for name, value in planned.environment],
-                "Labels": dict(planned.labels),
-                "User": planned.user,
-                "WorkingDir": "/work",
-            },
+            "architecture": architecture,
+            "config": settings,
             "created": created,
             "history": [
                 {"comment": layer.comment, "created": created, "created_by": "envlock"} for layer in layers
@@ -206,11 +224,9 @@ def _captured_threads(lock: Lock) -> int:
 def _environment(lock: Lock, variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the image's variables: the contract's, determinism's, then the base's own that are left."""
     base = dict(lock.base.environment)
-    path = base.pop("PATH", _SYSTEM_PATH)
-    prefix = f"{lock.python.prefix}/bin"
-    before = "" if prefix in path.split(":") else f"{prefix}:"
+    base.pop("PATH", None)
     fixed = {
-        "PATH": f"/opt/env/bin:{before}{path}",
+        "PATH": f"/opt/env/bin:{_path(lock)}",
         "HOME": "/tmp",  # noqa: S108 # the image's contract: a home that any user may write to
         "USER": "envlock",
         "LOGNAME": "envlock",
@@ -219,6 +235,13 @@ def _environment(lock: Lock, variables: Mapping[str, str]) -> tuple[tuple[str, s
     }
     others = {**base, **variables}
     return tuple(fixed.items()) + tuple(sorted((k, v) for k, v in others.items() if k not in fixed))
+
+
+def _path(lock: Lock) -> str:
+    """Return PATH as the base has it, with the interpreter's directory on it."""
+    path = dict(lock.base.environment).get("PATH", _SYSTEM_PATH)
+    prefix = f"{lock.python.prefix}/bin"
+    return path if prefix in path.split(":") else f"{prefix}:{path}"
 
 
 def _standard_labels(lock: Lock, created: int) -> dict[str, str]:

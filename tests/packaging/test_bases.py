@@ -2,13 +2,14 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
 from envlock.lock import file
+from tests.registry import standing
 from tests.registry.standing import LOCK, Project
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("namespaces")]
@@ -19,10 +20,7 @@ IMAGE = "envlock-test/on-base:1"
 @pytest.fixture(scope="module")
 def project(debian: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """An environment of the OS's own Python, as the image has it."""
-    directory = tmp_path_factory.mktemp("on-base")
-    done = subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", directory / "env"], check=False)
-    assert done.returncode == 0, "python3-venv is among the packages that CI installs"
-    return Project(directory=directory, python=directory / "env/bin/python")
+    return standing.project(tmp_path_factory.mktemp("on-base") / "project", Path("/usr/bin/python3"))
 
 
 @pytest.fixture
@@ -95,5 +93,5 @@ def test_a_dockerfile_that_can_not_be_built_is_told_with_its_last_words(
     (project.directory / "Dockerfile.bad").write_text(f"FROM {debian}\nRUN echo no luck && exit 3\n")
     done = project.capture("Dockerfile.bad")
     assert done.returncode == 4
-    assert "could not build the base" in done.stderr
+    assert "could not build an image" in done.stderr
     assert "no luck" in done.stderr

@@ -56,17 +56,17 @@ class Project:
         return str(json.loads(done.stdout)["manifest"])
 
 
-def project(directory: Path) -> Project:
-    """Make an environment of this very interpreter with one package."""
+def project(directory: Path, python: Path | None = None) -> Project:
+    """Make an environment of ``python``, or of this very interpreter, with one package."""
     directory.mkdir(parents=True)
-    base = getattr(sys, "_base_executable", sys.executable)
+    base = str(python or getattr(sys, "_base_executable"))  # noqa: B009 # not in the type stubs
     subprocess.run([base, "-m", "venv", "--without-pip", directory / "env"], check=True)
     source = {"demo.py": b"def main():\n    print('hello')\n"}
     wheel = write_wheel(
         directory, wheel_items(files=source, entry_points="[console_scripts]\ndemo=demo:main\n")
     )
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(directory / f"env/lib/{python_root.MINOR}/site-packages")
+        archive.extractall(next((directory / "env/lib").glob("python3.*/site-packages")))
     wheel.unlink()
     return Project(directory=directory, python=directory / "env/bin/python")
 
