@@ -41,8 +41,8 @@ DEFAULT_IMAGE = Path(".envlock") / "image"
     "outputs",
     multiple=True,
     metavar="DEST",
-    help="oci:DIR, oci-archive:FILE, docker-archive:FILE, docker:TAG or registry:NAME:TAG; may be given more "
-    "than once (default: oci:.envlock/image beside the lock, where `envlock run` finds it).",
+    help="oci:DIR, oci-archive:FILE, docker-archive:FILE, docker:TAG, podman:TAG or registry:NAME:TAG; may "
+    "be given more than once (default: oci:.envlock/image beside the lock, where `envlock run` finds it).",
 )
 @click.option(
     "--plan",

@@ -1,6 +1,7 @@
 """Where ``envlock build`` puts images and what is told about them.
 
-``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE``, ``docker:TAG`` or ``registry:REFERENCE``.
+``oci:DIR``, ``oci-archive:FILE``, ``docker-archive:FILE``, ``docker:TAG``, ``podman:TAG`` or
+``registry:REFERENCE``.
 
 The two archive kinds are one file format, which is both (envlock/oci/archive.py). A bill of materials and
 provenance are listed under the image in a registry, and lie beside a directory or file: ``FILE.cdx.json``.
@@ -16,7 +17,7 @@ from typing import Final, Literal, get_args
 from envlock.cli.product import Product, combined
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
-from envlock.engines import docker
+from envlock.engines import docker, podman
 from envlock.host.files import atomic_write
 from envlock.host.store import Store
 from envlock.oci import archive, layout
@@ -29,7 +30,7 @@ from envlock.oci.registry.reference import Reference
 from envlock.oci.registry.upload import is_there
 from envlock.runtime.errors import UsageError
 
-Kind = Literal["oci", "oci-archive", "docker-archive", "docker", "registry"]
+Kind = Literal["oci", "oci-archive", "docker-archive", "docker", "podman", "registry"]
 
 
 _OF_SEVERAL: Final = ("oci", "oci-archive", "registry")
@@ -85,8 +86,9 @@ class Destination:
         match self.kind:
             case "oci":
                 layout.write(image, store.path, Path(self.target), tag)
-            case "docker":
-                docker.load(products[0].image, store.path, self.target)
+            case "docker" | "podman":
+                engine = docker if self.kind == "docker" else podman
+                engine.load(products[0].image, store.path, self.target)
                 return
             case _:
                 archive.write(image, store.path, Path(self.target), tag)
@@ -121,6 +123,7 @@ def parse_destination(text: str) -> Destination:
     raise UsageError(
         "not a place for an image",
         where=f"-o {text}",
-        expected="oci:DIR, oci-archive:FILE, docker-archive:FILE, docker:TAG or registry:REFERENCE",
+        expected="oci:DIR, oci-archive:FILE, docker-archive:FILE, docker:TAG, podman:TAG or "
+        "registry:REFERENCE",
         found=repr(text),
     )

@@ -118,12 +118,12 @@ def options(function: Decorated) -> Decorated:
             type=click.Choice(select.ENGINES),
             default="embedded",
             show_default=True,
-            help="embedded needs only Linux; docker asks the engine at DOCKER_HOST.",
+            help="embedded needs only Linux; docker asks the engine at DOCKER_HOST; podman is the program.",
         ),
         click.option(
             "--image",
             metavar="IMAGE",
-            help="oci:DIR, oci-archive:FILE, docker-archive:FILE or docker:TAG "
+            help="oci:DIR, oci-archive:FILE, docker-archive:FILE, docker:TAG or podman:TAG "
             "(default: .envlock/image, where envlock build puts it).",
         ),
     ):

@@ -1,23 +1,39 @@
 """Which engine runs which image.
 
 An image reference is what ``envlock build -o`` writes: ``oci:DIR``, ``oci-archive:FILE``,
-``docker-archive:FILE``, ``docker:TAG``, ``registry:REFERENCE``. A plain word is a path where there is
-one, else a tag.
+``docker-archive:FILE``, ``docker:TAG``, ``podman:TAG``, ``registry:REFERENCE``. A plain word is a path
+where there is one, else a tag in the engine.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from envlock.core.progress import Progress
-from envlock.engines import docker, embedded, pulled
+from envlock.engines import docker, embedded, podman, pulled
 from envlock.engines.engine import Engine
 from envlock.host.store import Store
+from envlock.oci.reader import OpenedImage
 from envlock.runtime.errors import InputError, UsageError
 
-ENGINES: Final = ("embedded", "docker")
+ENGINES: Final = ("embedded", "docker", "podman")
 DEFAULT_IMAGE: Final = Path(".envlock", "image")
 _ON_DISK = ("oci:", "oci-archive:", "docker-archive:")
-_IN_DOCKER = "docker:"
+
+
+class _Keeper(Protocol):
+    """An engine that keeps images of its own."""
+
+    def prepare(self, opened: OpenedImage, progress: Progress) -> Engine:
+        """Return the engine for an image on disk."""
+        ...
+
+    def tagged(self, tag: str) -> Engine:
+        """Return the engine for an image that it has."""
+        ...
+
+
+_KEEPERS: Final[Mapping[str, _Keeper]] = {"docker": docker, "podman": podman}
 
 
 def default_reference(directory: Path) -> str:
@@ -37,23 +53,25 @@ def prepare(engine: str, reference: str, store: Store, progress: Progress) -> En
 
     Raises UsageError when the engine can't have the image, and what opening and loading it raise.
     """
-    reference = _explicit(reference)
-    if not reference.startswith(_IN_DOCKER):
+    keeper, _, tag = _explicit(reference, engine).partition(":")
+    if keeper not in _KEEPERS:
         opened = pulled.open_named(reference, store, progress)
-        if engine == "docker":
-            return docker.prepare(opened, progress)
+        if engine in _KEEPERS:
+            return _KEEPERS[engine].prepare(opened, progress)
         return embedded.prepare(opened, store, progress)
-    if engine == "docker":
-        return docker.tagged(reference.removeprefix(_IN_DOCKER))
+    if engine == keeper:
+        return _KEEPERS[keeper].tagged(tag)
+    own = f"{engine}:TAG, " if engine in _KEEPERS else ""
     raise UsageError(
-        "the embedded engine runs images on disk",
-        where=reference,
-        expected=", ".join(f"{kind}…" for kind in _ON_DISK),
-        hint="add --engine docker, or envlock build -o oci:DIR",
+        f"{engine} does not have this image",
+        where=f"{keeper}:{tag}",
+        expected=f"{own}{', '.join(f'{kind}…' for kind in _ON_DISK)}",
+        hint=f"add --engine {keeper}, or envlock build -o oci:DIR",
     )
 
 
-def _explicit(reference: str) -> str:
-    if reference.startswith((*_ON_DISK, _IN_DOCKER, pulled.SCHEME)) or Path(reference).exists():
+def _explicit(reference: str, engine: str) -> str:
+    schemes = (*_ON_DISK, pulled.SCHEME, *(f"{keeper}:" for keeper in _KEEPERS))
+    if reference.startswith(schemes) or Path(reference).exists():
         return reference
-    return f"{_IN_DOCKER}{reference}"
+    return f"{engine if engine in _KEEPERS else 'docker'}:{reference}"
