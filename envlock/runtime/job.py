@@ -88,8 +88,10 @@ def find_program(name: str, path: str, work: str) -> str:
     if runnable:
         return runnable[0]
     if found:
-        reason = "it is a directory" if os.path.isdir(found[0]) else "it is not executable"
-        raise JobNotStartedError(NOT_EXECUTABLE, name, reason, f"chmod +x {name}, or name its interpreter")
+        if os.path.isdir(found[0]):
+            raise JobNotStartedError(NOT_EXECUTABLE, name, "it is a directory")
+        hint = f"chmod +x {name}, or name its interpreter"
+        raise JobNotStartedError(NOT_EXECUTABLE, name, "it is not executable", hint)
     where = "no such file" if "/" in name else "no such program on PATH"
     raise JobNotStartedError(NOT_FOUND, name, where)
 

@@ -81,7 +81,7 @@ def prepare(given: Options, environ: Mapping[str, str], layout: Layout) -> Prepa
     job_environ.update(resolution.values)
     for name in resolution.removed:
         job_environ.pop(name, None)
-    host = hostfacts.read(layout.host)
+    host = _host(layout)
     return Prepared(
         image=found,
         manifest=asked,
@@ -199,6 +199,16 @@ def _as_it_will_be(asked: Manifest, found: Image, own: Rank) -> tuple[Manifest, 
     if asked.seed is not None or own.world > 1:
         return asked, False
     return asked.replace(seed=int.from_bytes(os.urandom(_DRAWN_BYTES), "big")), True
+
+
+def _host(layout: Layout) -> HostFacts:
+    """Return the host's facts; /proc knows no capability of a GPU, but the driver does."""
+    host = hostfacts.read(layout.host)
+    if host.driver is None or layout.host != "/":
+        return host
+    from envlock.runtime import nvml
+
+    return host.replace(gpus=nvml.devices() or host.gpus)
 
 
 def _resolution(found: Image, asked: Manifest, own: Rank, environ: Mapping[str, str]) -> Resolution:
