@@ -14,7 +14,6 @@ same. Rules kept here:
   virtualenv's ``_virtualenv.py``, ``.pth`` files that only name directories (those are on sys.path, and
   are looked through themselves).
 * A module or package that an earlier directory of sys.path hides is not importable, and is nothing.
-* The runtime in an image that envlock built is the image's, put there anew by every build: it is nothing.
 * A directory with more files than code has is named and left out; memory never holds many more.
 """
 
@@ -38,7 +37,6 @@ from envlock.lock.environment import CarriedFile, InstalledDistribution
 from envlock.lock.model import Gap
 
 NAME = "envlock-orphans"
-_RUNTIME = "/opt/envlock/runtime"
 _HOME = re.compile(rb"(?<![\w.])(/root|/home/[\w.-]+|/Users/[\w.-]+)/")
 _WHEEL_NAME = NAME.replace("-", "_")
 
@@ -62,7 +60,7 @@ def read(
     ``sources`` are directories of editable installs, whose files are accounted for.
     """
     owned = frozenset(_owned(distributions))
-    taken = {_RUNTIME, *(os.path.realpath(one) for one in sources)}
+    taken = {os.path.realpath(one) for one in sources}
     found = Found(limits or Limits())
     holding = {site for one in sites if _holds_distributions(site := os.path.realpath(one))}
     for site in dict.fromkeys(os.path.realpath(one) for one in sites):
