@@ -32,7 +32,8 @@ def complete(
         filled, faults = _filled(one, search)
         gaps += faults
         if filled.editable:
-            sources += editable.source_directories(one) or (one.site,)
+            # An egg-info lies beside its code; with a dist-info, that place is site-packages.
+            sources += editable.source_directories(one) or (() if one.record else (one.site,))
         found.append(_with_origin(filled, one, environ))
     rest, more = orphans.read(interpreter.sites, sources, tuple(found), search)
     if rest is not None:

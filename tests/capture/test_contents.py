@@ -98,6 +98,21 @@ def test_every_kind_gets_its_files_and_its_origin(site: Site, project: Path) -> 
     assert [gap for gap in gaps if not gap.harmless] == []
 
 
+def test_an_editable_install_by_a_hook_hides_no_orphans(site: Site, project: Path) -> None:
+    """It puts no directory on sys.path, so the one that it lies in is searched as ever."""
+    files = {
+        "edit.pth": "import edit_finder; edit_finder.install()\n",
+        "edit_finder.py": f"MAPPING = {{'demo': '{project}/src/demo'}}\nNAMESPACES = {{}}\n",
+    }
+    edit = site.install("edit", files, direct=sites.editable(project))
+    site.put("loose.py")
+    found, _ = contents.complete((edit,), interpreter(site.path), Unmanaged(), GIT)
+    assert {one.name: sites.names(one) for one in found} == {
+        "edit": ["demo/__init__.py"],
+        "envlock-orphans": ["loose.py"],
+    }
+
+
 def test_what_the_os_installed_is_told_by_its_database(
     site: Site, dpkg: DpkgSimulator, tmp_path: Path
 ) -> None:
