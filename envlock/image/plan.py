@@ -39,6 +39,8 @@ _USER: Final = 65532
 _ENTRYPOINT: Final = "/opt/envlock/bin/envlock-run"
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_BASE: Final = "org.opencontainers.image.base."
+
 Isa = Literal["portable", "native"]
 
 
@@ -155,7 +157,9 @@ def finish(planned: ImagePlan, built: tuple[Layer, ...]) -> Image:
         "User": planned.user,
         "WorkingDir": "/work",
     }
-    return _image(planned.base + built, settings, planned.architecture, planned.created)
+    # Where scanners and registries look for the base (image-spec 1.1, annotations.md).
+    based = {name: value for name, value in planned.labels if name.startswith(_BASE)}
+    return _image(planned.base + built, settings, planned.architecture, planned.created, based)
 
 
 def base_image(lock: Lock) -> Image:
@@ -163,7 +167,7 @@ def base_image(lock: Lock) -> Image:
     variables = {**dict(lock.base.environment), "PATH": _path(lock)}
     settings = {"Env": _texts(sorted(variables.items())), "WorkingDir": "/"}
     layers = tuple(map(of_image, lock.base.layers))
-    return _image(layers, settings, lock.platform.partition("/")[2], DEFAULT_CREATED)
+    return _image(layers, settings, lock.platform.partition("/")[2], DEFAULT_CREATED, {})
 
 
 def _texts(variables: Iterable[tuple[str, str]]) -> list[str]:
@@ -171,7 +175,11 @@ def _texts(variables: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _image(
-    layers: tuple[Layer, ...], settings: Mapping[str, object], architecture: str, seconds: int
+    layers: tuple[Layer, ...],
+    settings: Mapping[str, object],
+    architecture: str,
+    seconds: int,
+    annotations: dict[str, str],
 ) -> Image:
     created = _rfc3339(seconds)
     config = canonical.dumps(
@@ -188,6 +196,7 @@ def _image(
     )
     manifest = canonical.dumps(
         {
+            **({"annotations": annotations} if annotations else {}),
             "config": {"digest": str(Digest.of(config)), "mediaType": MEDIA_CONFIG, "size": len(config)},
             "layers": [_descriptor(layer) for layer in layers],
             "mediaType": MEDIA_MANIFEST,

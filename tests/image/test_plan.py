@@ -277,3 +277,14 @@ def test_only_a_registrys_digest_is_that_of_a_manifest_for_the_label() -> None:
     digest = Digest.of(b"manifest")
     assert dict(on_a_base(digest=digest).labels)[label] == str(digest)
     assert label not in dict(on_a_base(digest=digest, kind="docker-daemon").labels)
+
+
+def test_the_manifest_names_the_image_that_the_base_is_and_no_other() -> None:
+    digest = Digest("1" * 64)
+    base = Base(kind="registry", layers=(), reference="registry.example/python:3", digest=digest)
+    manifest = json.loads(finish(planned(replace(lock_of(), base=base)), ()).manifest)
+    assert manifest["annotations"] == {
+        "org.opencontainers.image.base.digest": str(digest),
+        "org.opencontainers.image.base.name": "registry.example/python:3",
+    }
+    assert "annotations" not in json.loads(finish(planned(lock_of()), ()).manifest)
