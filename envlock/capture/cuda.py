@@ -107,6 +107,16 @@ def _packaged(path: str, origin: str, owners: Owners, wheels: Mapping[str, str])
     return None
 
 
+def toolkit_files(directories: Iterable[str]) -> set[str]:
+    """Return the files that would tell of a toolkit for libraries in ``directories``, there or not."""
+    found = set()
+    for directory in directories:
+        for _ in range(_TOOLKIT_DEPTH):
+            found.add(f"{directory.rstrip('/')}/version.json")
+            directory = os.path.dirname(directory)  # noqa: PLW2901 (upwards)
+    return found
+
+
 def _toolkit(path: str) -> tuple[str, Mapping[str, str]] | None:
     """Return version and parts of the CUDA toolkit that ``path`` lies in, None where it lies in none."""
     directory = os.path.dirname(path)

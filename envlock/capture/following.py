@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 
 from envlock.capture import closure, elf
@@ -22,10 +21,24 @@ from envlock.capture.objects import Objects
 from envlock.lock.model import CondaPackage
 
 
-def reader(known: Mapping[str, Elf] | None = None) -> Callable[[str], Elf | None]:
-    """Return what reads each ELF file once, and those of ``known`` not at all."""
-    files = known or {}
-    return cache(lambda path: files[path] if path in files else elf.read(Path(path)))
+class Reader:
+    """Reads each ELF file once, and those of ``known`` not at all."""
+
+    def __init__(self, known: Mapping[str, Elf] | None = None) -> None:
+        """Begin with what is ``known``."""
+        self._files: dict[str, Elf | None] = dict(known or {})
+
+    def __call__(self, path: str) -> Elf | None:
+        """Return the ELF file at ``path``, or None when there is none."""
+        if path not in self._files:
+            self._files[path] = elf.read(Path(path))
+        return self._files[path]
+
+    @property
+    def examined(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Directories where a library is or would have been, and files that are none."""
+        others = {path for path, found in self._files.items() if found is None and os.path.lexists(path)}
+        return frozenset(map(os.path.dirname, self._files.keys() - others)), frozenset(others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +49,7 @@ class Following:
     definition: HostDefinition
     search: Search
     conda: Conda
-    look: Callable[[str], Elf | None] = field(default_factory=reader)
+    look: Callable[[str], Elf | None] = field(default_factory=Reader)
 
     def closure(self, roots: Iterable[str]) -> Closure:
         """Resolve, then again with what is opened by name, until nothing is new."""

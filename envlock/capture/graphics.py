@@ -21,6 +21,12 @@ def driver_version(root: Path = Path("/")) -> str | None:
     return found.group(1) if found else _text(root / "sys/module/nvidia/version").strip() or None
 
 
+def may_answer(root: Path = Path("/")) -> bool:
+    """Tell whether NVML can find anything: a driver that is loaded, its device in a sandbox, or WSL's."""
+    devices = ("dev/nvidiactl", "dev/dxg")
+    return driver_version(root) is not None or any((root / one).exists() for one in devices)
+
+
 def without_library(environ: Mapping[str, str], root: Path = Path("/")) -> Gap:
     """Return why there is no NVML: no driver, a container that was given none, or a broken driver."""
     if driver_version(root) is not None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from envlock.capture import elf, interpreter_tree, loader, mapped, objects, package_files
 from envlock.capture.closure import Missing, Search
 from envlock.capture.conda import Conda
-from envlock.capture.following import Following, reader
+from envlock.capture.following import Following, Reader
 from envlock.capture.host_definition import HostDefinition, matcher
 from envlock.capture.links import resolve
 from envlock.capture.objects import Objects
@@ -28,7 +28,7 @@ from envlock.lock.environment import HostFiles, InterpreterTree, PackedPackage
 from envlock.lock.model import Gap
 
 _CERTIFICATES = "/usr/share/ca-certificates/"
-_PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
+PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,10 @@ class Collected:
     loaded: tuple[str, ...]
     """Paths of every library that the interpreter and the environment load, its own included."""
     gaps: tuple[Gap, ...]
+    searched: frozenset[str] = frozenset()
+    """Directories in which libraries were looked for."""
+    examined: frozenset[str] = frozenset()
+    """Files that were taken for libraries and are none."""
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ def collect(
     search = loader.search(definition, environ, machine, loader=named)
     own = own.loadable(program, musl=search.musl is not None)
     standard = objects.collect([interpreter.stdlib], without=("site-packages", "dist-packages"))
-    look = reader({**own.found, **standard.found})
+    look = Reader({**own.found, **standard.found})
     following = Following(own=own, definition=definition, search=search, conda=conda or Conda(), look=look)
     owned = database.owner(str(interpreter.executable)) is not None
     known = {str(interpreter.executable), *own.found, *standard.found}
@@ -110,7 +114,14 @@ def collect(
         *chosen.gaps,
         *_missing(found.missing, interpreter),
     )
-    return Collected(files=files, loaded=tuple(sorted({*loaded.libraries, *chosen.roots})), gaps=gaps)
+    searched, examined = look.examined
+    return Collected(
+        files=files,
+        loaded=tuple(sorted({*loaded.libraries, *chosen.roots})),
+        gaps=gaps,
+        searched=searched | {*search.library_path, *search.configured, *search.default},
+        examined=examined,
+    )
 
 
 def _mapped(
@@ -236,7 +247,7 @@ def _links_to(targets: Iterable[str], whose: _Sorted, database: Database) -> set
     packed = {target for target in targets if (one := database.owner(target)) and one.key in whose.packages}
     if not packed:
         return set()
-    candidates = (entry for place in _PROGRAMS if os.path.isdir(place) for entry in os.scandir(place))
+    candidates = (entry for place in PROGRAMS if os.path.isdir(place) for entry in os.scandir(place))
     links = (entry.path for entry in candidates if entry.is_symlink())
     return {path for path in links if os.path.realpath(path) in packed and database.owner(path) is None}
 

@@ -48,7 +48,7 @@ def collect(directories: Iterable[Path], without: tuple[str, ...] = ()) -> Objec
     closed: set[str] = set()
     for directory in sorted(set(directories)):
         for parent, inner, names in os.walk(directory, onerror=lambda error: _note(error, closed)):
-            inner[:] = [name for name in inner if name not in without]
+            inner[:] = [name for name in inner if name not in (*without, "__pycache__")]
             for name in names:
                 path = f"{parent}/{name}"
                 if _NAMED.search(name) and path not in found:

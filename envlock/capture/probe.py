@@ -94,8 +94,8 @@ def libc() -> str:
         return "unknown"
 
 
-def facts() -> Dict[str, Any]:  # noqa: UP006 (as above)
-    """Return everything that envlock asks of the interpreter."""
+def facts(*, bare: bool) -> Dict[str, Any]:  # noqa: UP006 (as above)
+    """Return everything that envlock asks of the interpreter; ``bare``: without the distributions."""
     executable = getattr(sys, "_base_executable", None) or sys.executable
     return {
         "implementation": sys.implementation.name,
@@ -110,9 +110,9 @@ def facts() -> Dict[str, Any]:  # noqa: UP006 (as above)
         "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
         "path": search_path(),
         "user_site": site.getusersitepackages(),
-        "distributions": distributions(),
+        "distributions": [] if bare else distributions(),
     }
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n" + MARKER + "\n" + json.dumps(facts()) + "\n")
+    sys.stdout.write("\n" + MARKER + "\n" + json.dumps(facts(bare="--bare" in sys.argv)) + "\n")

@@ -66,14 +66,22 @@ def script() -> str:
     return Path(probe.__file__).read_text("utf-8")
 
 
-def ask(python: Path, environ: Mapping[str, str]) -> Interpreter:
-    """Run the probe with ``python`` and return its answer.
+def ask(python: Path, environ: Mapping[str, str], *, bare: bool = False) -> Interpreter:
+    """Run the probe with ``python`` and return its answer; ``bare``: without the distributions.
 
     Raises UsageError when it is no Python interpreter, InputError when it is one that is too old.
     """
     # Not isolated mode (-I): that would hide the user's own site-packages, which jobs see.
     no_user_site = ["-s"] if environ.get("PYTHONNOUSERSITE") else []
-    argv = [str(python), "-E", "-B", *no_user_site, "-c", _WITHOUT_CURRENT + script()]
+    argv = [
+        str(python),
+        "-E",
+        "-B",
+        *no_user_site,
+        "-c",
+        _WITHOUT_CURRENT + script(),
+        *(["--bare"] if bare else []),
+    ]
     try:
         done = process.run(argv, env=dict(environ), timeout=_SECONDS)
     except UnreachableError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from envlock.cli import docker_backend, inputs, options, outlook, product, terminal, verification
+from envlock.cli import docker_backend, inputs, options, outlook, product, storage, terminal, verification
 from envlock.cli.building import Documents, Request, build
 from envlock.cli.destination import Destination, parse_destination
 from envlock.cli.inputs import Network
@@ -163,7 +163,7 @@ def command(
         for one in inputs.read_all(locks, bundle)
     ]
     progress = terminal.progress(quiet=quiet)
-    store = inputs.store()
+    store = storage.store()
     if dockerfile_directory is not None:
         _emit(_only(requests), dockerfile_directory, store, progress)
         return 0

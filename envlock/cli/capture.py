@@ -1,15 +1,22 @@
 """``envlock capture``: a live environment → a lockfile."""
 
 import json
+import os
 from pathlib import Path
 
 import click
 
+from envlock.capture.machine import with_machine
 from envlock.capture.specification import Specification
-from envlock.cli import captured, locking, options, terminal
-from envlock.cli.locking import Request
+from envlock.cli import captured, options, storage, terminal, unchanged
+from envlock.cli.request import Request
+from envlock.core.progress import Progress
+from envlock.host.store import Store
+from envlock.image import base_copies
 from envlock.lock import file
+from envlock.lock.model import Lock
 from envlock.runtime.errors import UsageError
+from envlock.wheels import sidecar
 
 
 @click.command(short_help="Read a live environment into a lockfile.")
@@ -114,7 +121,7 @@ def command(
         job=job,
         specification=_specification(requirements, constraint, elsewhere=bool(source or job)),
     )
-    lock = locking.make(request, terminal.progress(quiet=quiet))
+    lock = _capture(request, terminal.progress(quiet=quiet))
     if as_json and job:
         # Standard output is the job's.
         click.echo(json.dumps(captured.summary(lock, output), sort_keys=True), err=True)
@@ -137,3 +144,33 @@ def _specification(
     if constraints and not requirements:
         raise UsageError("--constraint means nothing alone", expected="--requirements FILE")
     return Specification(requirements=requirements, constraints=constraints) if requirements else None
+
+
+def _capture(request: Request, progress: Progress) -> Lock:
+    """Return the lock, written with what belongs beside it."""
+    store = storage.store(anew=request.verify)
+    lock = _made(request, store, progress)
+    sidecar.ignore(request.output.parent)
+    sidecar.keep(lock.packages, store, request.output.parent)
+    base_copies.keep(lock.base, store, request.output.parent)
+    file.write(request.output, lock)
+    return lock
+
+
+def _made(request: Request, store: Store, progress: Progress) -> Lock:
+    """Return the lock of an environment: the remembered one where nothing has changed since."""
+    question = unchanged.question(request, os.environ)
+    known = unchanged.recall(question, store) if question is not None else None
+    if known is not None:
+        progress.note("nothing has changed since this environment was last captured")
+        return with_machine(known, project=request.project, environ=os.environ)
+    # What an environment is read with takes longer to import than to see that nothing has changed in it.
+    from envlock.cli import locking  # noqa: PLC0415
+
+    begun = store.clock()
+    made = locking.make(request, store, progress)
+    if question is not None and made.reach is not None:
+        unchanged.keep(question, store, made.lock, made.reach, begun)
+    if made.whole:
+        return made.lock
+    return with_machine(made.lock, project=request.project, environ=os.environ)

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from envlock import capture
-from envlock.cli import inputs, options, terminal
+from envlock.capture import environment
+from envlock.capture.active import active_python
+from envlock.cli import options, storage, terminal
 from envlock.cli.changes import Row, print_groups
 from envlock.core.printable import printable
 from envlock.host.store import Store
@@ -79,7 +80,7 @@ def command(
     envlock check --ignore cpu --ignore gpu      the software only, as on a CI machine
     """
     locked = file.read(lock)
-    store = inputs.store(anew=verify)
+    store = storage.store(anew=verify)
     now = _environment(python, project, store, quiet=quiet)
     found = tuple(one for one in drift(locked, now) if one.part not in ignored)
     drifted = fails(found, fail_on)
@@ -98,8 +99,8 @@ def fails(found: Iterable[Drift], fail_on: str) -> bool:
 
 def _environment(python: Path | None, project: Path | None, store: Store, *, quiet: bool) -> Environment:
     environ = without_hook(os.environ, sys.prefix)
-    found = capture.read(
-        python or capture.active_python(environ),
+    found = environment.read(
+        python or active_python(environ),
         project=project,
         environ=environ,
         progress=terminal.progress(quiet=quiet),

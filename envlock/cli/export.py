@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol
 
 import click
 
-from envlock.cli import inputs, options, terminal
+from envlock.cli import inputs, options, storage, terminal
 from envlock.cli.inputs import Network, Source
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
@@ -122,7 +122,7 @@ def command(
         source=inputs.read(lock),
         network=Network(offline=offline, ca_bundle=ca_bundle),
         all_wheels=all_wheels,
-        store=inputs.store(),
+        store=storage.store(),
         progress=terminal.progress(quiet=quiet),
     )
     if bundled is not None:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from envlock.cli import inputs, options, terminal
+from envlock.cli import options, storage, terminal
 from envlock.cli.image_changes import print_difference
 from envlock.engines import unpacked
 from envlock.image.comparison import compare
@@ -26,7 +26,7 @@ def command(*, a: str, b: str, everything: bool, as_json: bool, quiet: bool) -> 
     envlock image-diff --json docker:team/exp:1 docker:team/exp:2
     """
     progress = terminal.progress(quiet=quiet or as_json)
-    store = inputs.store()
+    store = storage.store()
     with unpacked.opened(a, store, progress) as first, unpacked.opened(b, store, progress) as second:
         found = compare(first, second, progress)
     if as_json:

@@ -10,7 +10,7 @@ import click
 from envlock.cli.options import DEFAULT_LOCK
 from envlock.core.progress import Progress
 from envlock.engines.pulled import SCHEME
-from envlock.host.store import Store, default_root
+from envlock.host.store import Store
 from envlock.image.bundle import Bundle, open_bundle, open_pushed
 from envlock.lock import codec, file
 from envlock.lock.model import Lock, Package
@@ -36,13 +36,6 @@ class Network:
 
     offline: bool
     ca_bundle: str | None
-
-
-def store(*, anew: bool = False) -> Store:
-    """Return this user's store, which nobody prunes until the command has ended."""
-    found = Store(default_root(os.environ), anew=anew)
-    click.get_current_context().with_resource(found.used())
-    return found
 
 
 def read(path: Path) -> Source:

@@ -1,54 +1,45 @@
-"""From what the user asked for to the lock on disk, with what belongs beside it."""
+"""From an environment, live or in an image, to its lock: every part of it asked."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from envlock import capture
+from envlock.capture import environment as live
 from envlock.capture import specification
-from envlock.capture.specification import Installed, Specification
-from envlock.cli import inputs
+from envlock.capture.active import active_python
+from envlock.capture.machine import with_machine
+from envlock.capture.specification import Installed
+from envlock.cli.request import Request
 from envlock.core.progress import Progress
 from envlock.engines import base_reference, bases
 from envlock.engines.base_reference import HOST
 from envlock.engines.bases import Standing
+from envlock.host.reach import Reach
 from envlock.host.store import Store
-from envlock.image import base_copies
-from envlock.lock import adoption, file
+from envlock.lock import adoption
 from envlock.lock.environment import Environment
 from envlock.lock.model import Gap, Lock, Package
-from envlock.wheels import configuration, credentials, locate, sidecar
+from envlock.wheels import configuration, credentials, locate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the user asked for."""
+class Made:
+    """A lock. ``whole``: with what only the machine tells."""
 
-    python: Path | None
-    project: Path | None
-    offline: bool
-    ca_bundle: str | None
-    output: Path
-    source: str | None = None
-    """The image or container whose environment is captured; None: this machine's."""
-    base: str = HOST
-    """What the image stands on."""
-    verify: bool = False
-    """Hash every installed file, whatever is remembered."""
-    job: tuple[str, ...] = ()
-    """A command to run once, whose libraries are seen as it opens them."""
-    specification: Specification | None = None
-    """What to install and capture instead of the environment that ``python`` names."""
+    lock: Lock
+    whole: bool = False
+    reach: Reach | None = None
+    """All files that it depends on; None where it depends on more, or another time may give a better one."""
 
 
-def make(request: Request, progress: Progress) -> Lock:
+def make(request: Request, store: Store, progress: Progress) -> Made:
     """Read the environment, and make its lock while the files that it names are there."""
-    store = inputs.store(anew=request.verify)
-    if request.source is None:
-        with _installed(request, progress) as target:
-            environment = capture.read(
+    if request.source is not None:
+        return _of_image(request.source, request, store, progress)
+    with _installed(request, progress) as target:
+        if request.job:
+            found = live.read(
                 target.python,
                 project=request.project,
                 environ=os.environ,
@@ -56,28 +47,35 @@ def make(request: Request, progress: Progress) -> Lock:
                 command=request.job,
                 store=store,
             )
-            return _lock(environment, request, store, progress, target.environ)
+        else:
+            found = live.read_installed(target.python, environ=os.environ, progress=progress, store=store)
+        lock, final = _lock(found, request, store, progress, target.environ)
+    return Made(lock=lock, whole=bool(request.job), reach=found.reach if final else None)
+
+
+def _of_image(source: str, request: Request, store: Store, progress: Progress) -> Made:
     # Docker's SDK takes a tenth of a second to import, and a live capture needs none of it.
     from envlock.engines import built, inspection, unpacked  # noqa: PLC0415
 
-    with unpacked.unpacked(request.source, store, progress) as image:
+    with unpacked.unpacked(source, store, progress) as image:
         made = built.read(image.root)
         settings = image.configuration
         if made is not None:
             settings = replace(settings, environment=made.of_user(settings.environment))
         found = inspection.read(image.root, settings, request.python, progress)
-        environment = capture.with_machine(found, project=request.project, environ=os.environ)
-        return _lock(environment, request, store, progress, earlier=None if made is None else made.lock)
+        whole = with_machine(found, project=request.project, environ=os.environ)
+        lock, _ = _lock(whole, request, store, progress, earlier=None if made is None else made.lock)
+    return Made(lock=lock, whole=True)
 
 
 @contextmanager
 def _installed(request: Request, progress: Progress) -> Iterator[Installed]:
     """Yield the environment that the user means, made first where there is only a specification of it."""
-    python = request.python or capture.active_python(os.environ, command=request.job)
+    python = request.python or active_python(os.environ, command=request.job)
     if request.specification is None:
         yield Installed(python=python, environ=os.environ)
         return
-    pip = {**os.environ, **configuration.pip_variables(os.environ, _prefix(request))}
+    pip = {**os.environ, **configuration.pip_variables(os.environ, request.prefix)}
     pip |= {"PIP_NO_INDEX": "1"} if request.offline else {}
     pip |= {"PIP_CERT": request.ca_bundle} if request.ca_bundle else {}
     with specification.installed(request.specification, python, environ=pip, progress=progress) as made:
@@ -91,13 +89,13 @@ def _lock(
     progress: Progress,
     environ: Mapping[str, str] = os.environ,
     earlier: Lock | None = None,
-) -> Lock:
-    """Make the lock, part by part, and write it with what belongs beside it.
+) -> tuple[Lock, bool]:
+    """Return the lock, and whether another time would give no better one.
 
     ``environ`` tells where its wheels came from, and ``earlier``, what the image was built from, where
     its unchanged parts did.
     """
-    places = configuration.read(environ, prefix=_prefix(request), project=request.project)
+    places = configuration.read(environ, prefix=request.prefix, project=request.project)
     with credentials.session(os.environ, places, request.ca_bundle) as session:
         located = locate.locate(
             environment.distributions,
@@ -125,11 +123,7 @@ def _lock(
     )
     if earlier is not None:
         lock = adoption.adopted(lock, earlier)
-    sidecar.ignore(request.output.parent)
-    sidecar.keep(lock.packages, store, request.output.parent)
-    base_copies.keep(lock.base, store, request.output.parent)
-    file.write(request.output, lock)
-    return lock
+    return lock, located.final
 
 
 def _standing(
@@ -153,10 +147,3 @@ def _standing(
 
 def _stated(request: Request) -> tuple[Gap, ...]:
     return () if request.specification is None else (request.specification.gap,)
-
-
-def _prefix(request: Request) -> Path | None:
-    """Return the environment whose pip.conf counts, where it is not the active one."""
-    if request.python is None or request.source is not None:
-        return None
-    return request.python if request.python.is_dir() else request.python.absolute().parent.parent

@@ -44,8 +44,13 @@ class Memory:
         self, name: str, before: Observation, paths: Iterable[str], answer: Answer, about: str = ""
     ) -> None:
         """Keep ``answer``, which was found between ``before`` and now, if the files can vouch for it."""
-        if before.settled and self.observe(paths) == before:
-            self._kept[name] = [self._seal(name, about, before, answer), answer]
+        if self.observe(paths) == before:
+            self.hold(name, before, answer, about)
+
+    def hold(self, name: str, seen: Observation, answer: Answer, about: str = "") -> None:
+        """Keep ``answer`` where what was ``seen`` had been settled, and known not to change meanwhile."""
+        if seen.settled:
+            self._kept[name] = [self._seal(name, about, seen, answer), answer]
 
     def answer(self, name: str, paths: Sequence[str], find: Callable[[], Answer], about: str = "") -> Answer:
         """Return the remembered answer, or the one that ``find`` gives, which is then kept."""

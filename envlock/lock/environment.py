@@ -8,6 +8,7 @@ are absolute paths of the captured machine and never reach a lockfile.
 from dataclasses import dataclass
 from pathlib import Path
 
+from envlock.host.reach import Reach
 from envlock.lock.model import (
     CondaPackage,
     Cpu,
@@ -177,3 +178,5 @@ class Environment:
     """As :attr:`envlock.lock.model.Lock.libraries`."""
     host_files: HostFiles | None
     gaps: tuple[Gap, ...]
+    reach: Reach | None = None
+    """All files that these facts depend on, but for what the machine tells; None: more than files."""

@@ -38,6 +38,8 @@ class Located:
 
     packages: tuple[Package, ...]
     gaps: tuple[Gap, ...]
+    final: bool
+    """Every place was asked that had to be: no other time would give a better answer."""
 
 
 def locate(
@@ -72,7 +74,11 @@ def locate(
             known[package.name] = package
             gaps += more
     gaps += tuple(Gap(subject=name, reason=reason) for name, reason in obstacles.items())
-    return Located(packages=tuple(known[name] for name in sorted(known)), gaps=tuple(sorted(gaps)))
+    return Located(
+        packages=tuple(known[name] for name in sorted(known)),
+        gaps=tuple(sorted(gaps)),
+        final=not any(answer.obstacles for answer in found.values()),
+    )
 
 
 def _obstacle(distribution: InstalledDistribution) -> str | None:
@@ -113,7 +119,10 @@ def _find_all(
 def _unconfirmed(found: Mapping[str, Answer]) -> tuple[Gap, ...]:
     """Return what kept wheels from being confirmed, and which indexes will want a login again."""
     faults = {
-        Gap(subject=name, reason=reason) for name, answer in found.items() for reason in answer.obstacles
+        Gap(subject=name, reason=reason)
+        for name, answer in found.items()
+        if answer.found is None
+        for reason in answer.obstacles
     }
     private = {
         f"index {hit.index}" if hit.index is not None else name

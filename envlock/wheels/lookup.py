@@ -49,7 +49,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The wheel, or None where it must be repacked, and then what kept it from being confirmed."""
+    """The wheel, or None where it must be repacked; and which places failed before that was known."""
 
     found: Found | None = None
     obstacles: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class Lookup:
         ways = (*on_indexes, at_url) if _lies_beside_lock(direct) else (at_url, *on_indexes)
         for found in chain.from_iterable(ways):
             if _agrees(found, direct):
-                return Answer(found=found)
+                return Answer(found=found, obstacles=tuple(obstacles))
         return Answer(obstacles=tuple(dict.fromkeys(obstacles)))
 
     def _direct(self, distribution: InstalledDistribution, obstacles: list[str]) -> Iterator[Found]:

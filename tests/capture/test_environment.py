@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envlock import capture
-from envlock.capture import environment, probe, python
+from envlock.capture import active, environment, machine, probe, python
 from envlock.core.progress import Silent
 from envlock.runtime.errors import InputError, UsageError
 
@@ -40,7 +39,7 @@ def test_capture_of_a_virtual_environment_with_faulty_distributions(venv: Path, 
     put(site / "old-1.0.egg-info", b"Name: old\nVersion: 1.0\n")
     put(site / "older-1.0.egg-info/PKG-INFO", b"Name: older\nVersion: 1.0\n")
     before = sorted(venv.rglob("*"))
-    found = capture.read(venv / "bin/python", project=None, environ=os.environ, progress=Silent())
+    found = environment.read(venv / "bin/python", project=None, environ=os.environ, progress=Silent())
     assert sorted(venv.rglob("*")) == before
     # What no distribution lists (noisy.pth) is carried by one of envlock's own.
     orphans, good, *others = found.distributions
@@ -59,19 +58,19 @@ def test_capture_of_a_virtual_environment_with_faulty_distributions(venv: Path, 
 
 
 def test_capture_with_a_project(venv: Path, tmp_path: Path) -> None:
-    found = capture.read(venv / "bin/python", project=tmp_path, environ=os.environ, progress=Silent())
+    found = environment.read(venv / "bin/python", project=tmp_path, environ=os.environ, progress=Silent())
     assert any(gap.subject == "project" for gap in found.gaps)
 
 
 def test_code_on_pythonpath_that_no_package_holds_is_a_gap(venv: Path, tmp_path: Path, put: Put) -> None:
     one = python.ask(venv / "bin/python", os.environ)
     names = [put(tmp_path / f"loose/{name}.py", b"").stem for name in "abcdef"]
-    (gap,) = environment._unseen(one, {"PYTHONPATH": f"{tmp_path}/loose:{tmp_path}/none"})
+    (gap,) = machine.unseen(one, {"PYTHONPATH": f"{tmp_path}/loose:{tmp_path}/none"})
     assert gap.subject == "PYTHONPATH"
     assert f"{names[0]}.py" in gap.reason
     assert gap.reason.endswith(" and 2 more")
     assert str(tmp_path) not in gap.reason
-    assert environment._unseen(one, {"PYTHONPATH": f"{tmp_path}/none"}) == ()
+    assert machine.unseen(one, {"PYTHONPATH": f"{tmp_path}/none"}) == ()
 
 
 def test_only_an_environment_has_libraries_of_its_own(venv: Path) -> None:
@@ -84,7 +83,7 @@ def test_machine_facts_leave_what_belongs_to_the_environment(venv: Path) -> None
     variables = {**os.environ, "OMP_NUM_THREADS": "3"}
     installed = environment.read_installed(venv / "bin/python", environ=variables, progress=Silent())
     assert installed.project is None
-    found = environment.with_machine(installed, project=None, environ=os.environ)
+    found = machine.with_machine(installed, project=None, environ=os.environ)
     assert ("OMP_NUM_THREADS", "3") in found.cpu.threads
     assert found.cpu.cores >= 1
     assert set(installed.gaps) <= set(found.gaps)
@@ -143,32 +142,32 @@ def test_active_environment_is_virtual_env_then_conda_then_path(tmp_path: Path, 
         "CONDA_PREFIX": f"{tmp_path}/conda",
         "PATH": f"{tmp_path}/path",
     }
-    assert capture.active_python(environ) == tmp_path / "venv/bin/python"
-    assert capture.active_python(environ, command=("python3", "train.py")) == program
-    assert capture.active_python(environ, command=("bash", "run.sh")) == tmp_path / "venv/bin/python"
+    assert active.active_python(environ) == tmp_path / "venv/bin/python"
+    assert active.active_python(environ, command=("python3", "train.py")) == program
+    assert active.active_python(environ, command=("bash", "run.sh")) == tmp_path / "venv/bin/python"
     del environ["VIRTUAL_ENV"]
-    assert capture.active_python(environ) == tmp_path / "conda/bin/python"
+    assert active.active_python(environ) == tmp_path / "conda/bin/python"
     del environ["CONDA_PREFIX"]
-    assert capture.active_python(environ) == program
+    assert active.active_python(environ) == program
 
 
 def test_own_environment_is_passed_over_on_path(tmp_path: Path, put: Put) -> None:
     for name in ("own/bin/python3", "other/python3"):
         put(tmp_path / name, b"").chmod(0o755)
     path = f"{tmp_path}/own/bin:{tmp_path}/other"
-    assert capture.active_python({"PATH": path}, f"{tmp_path}/own") == tmp_path / "other/python3"
+    assert active.active_python({"PATH": path}, f"{tmp_path}/own") == tmp_path / "other/python3"
 
 
 def test_no_environment_and_a_broken_one_are_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no environment") as none:
-        capture.active_python({"PATH": str(tmp_path)})
+        active.active_python({"PATH": str(tmp_path)})
     assert none.value.hint
     with pytest.raises(UsageError, match="no interpreter"):
-        capture.active_python({"VIRTUAL_ENV": str(tmp_path)})
+        active.active_python({"VIRTUAL_ENV": str(tmp_path)})
 
 
 def test_probe_functions_give_what_its_script_prints(venv: Path, put: Put) -> None:
-    found = probe.facts()
+    found = probe.facts(bare=False)
     assert found["version"] == python.ask(Path(sys.executable), os.environ).version
     directory = venv / "apart"
     put(directory / "a-1.dist-info/METADATA", b"Name: a")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from envlock.capture import gpu, nvml, visible_devices
+from envlock.capture import gpu, graphics, nvml, visible_devices
 from envlock.capture.visible_devices import Candidate
-from envlock.lock.model import Gap, GpuDevice
+from envlock.lock.model import Gap, Gpu, GpuDevice
 from tests.capture.nvml_simulator import MACHINES, NvmlSimulator
 
 H100 = GpuDevice(model="NVIDIA H100 80GB HBM3", capability="9.0", memory=85_520_809_984, mig=False)
@@ -317,3 +317,12 @@ def test_the_real_pynvml_answers_on_this_machine(bare: Path) -> None:
     """With a GPU or without one: the module that is shipped has every function and no error gets out."""
     found, gaps = gpu.read(pynvml, {}, bare)
     assert found.devices or gaps
+
+
+def test_nvml_is_asked_only_where_a_driver_may_be(tmp_path: Path) -> None:
+    assert not graphics.may_answer(tmp_path)
+    (answer, (gap,)) = gpu.read(None, {}, tmp_path)
+    assert (answer, gap.harmless) == (Gpu(), True)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/dxg").touch()
+    assert graphics.may_answer(tmp_path)

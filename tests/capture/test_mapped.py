@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from envlock import capture
-from envlock.capture import elf, loader, mapped
+from envlock.capture import elf, environment, loader, mapped
 from envlock.capture.elf import Elf
 from envlock.capture.mapped import Chosen
 from envlock.core.progress import Silent
@@ -170,8 +169,8 @@ def test_capture_of_a_run_has_what_only_the_run_opens(tmp_path: Path) -> None:
     job = f"{job}; open({str(project / 'out')!r}, 'w').close()"
     command = (sys.executable, "-c", job)
     here = Path(sys.executable)
-    before = capture.read(here, project=project, environ=os.environ, progress=Silent())
-    found = capture.read(here, project=project, environ=os.environ, progress=Silent(), command=command)
+    before = environment.read(here, project=project, environ=os.environ, progress=Silent())
+    found = environment.read(here, project=project, environ=os.environ, progress=Silent(), command=command)
     assert name not in dict(before.libraries)
     assert dict(found.libraries)[name] not in ("unowned", "interpreter")
     assert {entry for entry in found.libraries if entry[0] != name} >= set(before.libraries)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from envlock import capture
+from envlock.capture import environment
 from envlock.cli import check, main
 from envlock.core.digest import Digest
 from envlock.core.progress import Silent
@@ -85,7 +85,9 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lock(prefix: Path) -> Lock:
-    return lock_of(capture.read(prefix / "bin/python", project=None, environ=os.environ, progress=Silent()))
+    return lock_of(
+        environment.read(prefix / "bin/python", project=None, environ=os.environ, progress=Silent())
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,64 @@
+"""What no file of the environment tells: the processor, the GPUs, the job's code, the process's variables.
+
+It is asked anew for every lock, whatever is remembered of the rest.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from envlock.capture import cpu, gpu, graphics
+from envlock.capture.project import read as read_project
+from envlock.capture.python import Interpreter
+from envlock.capture.source_tree import top_level
+from envlock.lock.environment import Environment
+from envlock.lock.model import Gap, Lock
+
+Described = TypeVar("Described", bound=Environment | Lock)
+
+_NAMED = 4
+
+
+def with_machine(installed: Described, *, project: Path | None, environ: Mapping[str, str]) -> Described:
+    """Return the environment with what only this machine can tell: processor, GPUs, the project's code.
+
+    Libraries and thread settings stay those of the environment.
+    """
+    shown, unknown = gpu.read(_nvml(), environ)
+    code, unread = read_project(project, environ) if project is not None else (None, ())
+    gaps: tuple[Gap, ...] = (*installed.gaps, *unknown, *unread)
+    processor = cpu.read(installed.os.machine, environ, ())
+    return replace(
+        installed,
+        cpu=replace(processor, blas=installed.cpu.blas, threads=installed.cpu.threads),
+        gpu=shown,
+        project=code,
+        gaps=in_order(gaps),
+    )
+
+
+def _nvml() -> ModuleType | None:
+    """Return pynvml, which is slow to import, where there is something for it to ask."""
+    return import_module("pynvml") if graphics.may_answer() else None
+
+
+def in_order(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Return each gap once, sorted."""
+    return tuple(sorted(set(gaps), key=lambda gap: (gap.subject, gap.reason)))
+
+
+def unseen(interpreter: Interpreter, environ: Mapping[str, str]) -> tuple[Gap, ...]:
+    """Return a gap for code that a plain start of the interpreter would see and no package holds."""
+    named = map(os.path.abspath, filter(None, environ.get("PYTHONPATH", "").split(os.pathsep)))
+    loose = sorted(
+        {one.name for entry in named if Path(entry) not in interpreter.path for one in top_level(Path(entry))}
+    )
+    if not loose:
+        return ()
+    more = f" and {len(loose) - _NAMED} more" if len(loose) > _NAMED else ""
+    shown = ascii(", ".join(loose[:_NAMED]))[1:-1]
+    return (Gap(subject="PYTHONPATH", reason=f"code on it was not captured: {shown}{more}"),)

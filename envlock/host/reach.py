@@ -1,0 +1,146 @@
+"""All that an answer about a machine depends on, looked at as one (docs/adr/0025-remembered-lock.md).
+
+Rules kept here:
+
+* Of a tree every name counts, with the status of its file. Bytecode caches (``__pycache__``) are passed
+  over, since interpreters write there without asking and no answer depends on them.
+* A link counts as itself and as what it leads to. One to a directory is followed where that is a package,
+  as imports follow it.
+* What can't be looked into, and what is not there, counts as that.
+* More names than LARGEST are no basis for anything: the answer is found anew each time.
+"""
+
+import hashlib
+import os
+import stat
+import time
+from dataclasses import dataclass
+
+from envlock.host.observation import SETTLED_AFTER, Clock, Observation
+
+LARGEST = 2_000_000
+"""Names in all; to look at that many takes ten seconds."""
+
+_CACHE = "__pycache__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Absolute paths, each once."""
+
+    trees: tuple[str, ...] = ()
+    """Directories with all that lies below them."""
+    without: tuple[str, ...] = ()
+    """Directories in trees that do not count."""
+    listings: tuple[str, ...] = ()
+    """Directories with what lies in them."""
+    files: tuple[str, ...] = ()
+
+    def observe(self, clock: Clock = time.time_ns, largest: int = LARGEST) -> Observation:
+        """Look at all of it. Settled: nothing in it had changed for some seconds at ``clock``.
+
+        So what is settled at the time before some work was the same all through the work.
+        """
+        look = _Look(largest)
+        for path in self.files:
+            look.file(path)
+        for path in self.listings:
+            look.directory(path)
+        look.trees(self.trees, frozenset(self.without))
+        return Observation(look.digest, look.left > 0 and look.newest + SETTLED_AFTER <= clock())
+
+
+class _Look:
+    """What was seen so far."""
+
+    def __init__(self, largest: int) -> None:
+        self._state = hashlib.sha256()
+        self.left = largest
+        """How many names may still be looked at."""
+        self.newest = 0
+        """When the last change was made, in nanoseconds since 1970."""
+
+    @property
+    def digest(self) -> str:
+        return self._state.hexdigest()
+
+    def trees(self, tops: tuple[str, ...], without: frozenset[str]) -> None:
+        """See what lies below each of ``tops``."""
+        waiting, seen = list(tops), {*tops, *without}
+        while waiting and self.left > 0:
+            inner, links = self.directory(waiting.pop())
+            for link in links:
+                real = os.path.realpath(link)
+                if os.path.isfile(f"{real}/__init__.py"):
+                    inner.append(real)
+            # Not a set of all: only these can come a second time.
+            waiting += [one for one in inner if one not in seen]
+            seen.update(map(os.path.realpath, links))
+
+    def directory(self, path: str) -> tuple[list[str], list[str]]:
+        """See what lies in a directory; return those in it, and links to others."""
+        inner: list[str] = []
+        links: list[str] = []
+        try:
+            own = os.stat(path)
+            with os.scandir(path) as entries:
+                # Its times are of use only here: they change with every bytecode cache.
+                self.newest = max(self.newest, own.st_ctime_ns)
+                lines = [self._entry(entry, inner, links) for entry in entries if entry.name != _CACHE]
+        except OSError as error:
+            self._note([f"{path}\0{error.errno}"])
+        else:
+            lines.sort()
+            self._note([f"{path}\0{own.st_dev} {own.st_ino} {own.st_mode} {own.st_uid}", *lines])
+        return inner, links
+
+    def _entry(self, entry: "os.DirEntry[str]", inner: list[str], links: list[str]) -> str:
+        if entry.is_dir(follow_symlinks=False):
+            inner.append(entry.path)
+            return entry.name
+        told = f"{entry.name}\0{self._told(entry.stat(follow_symlinks=False))}"
+        if not entry.is_symlink():
+            return told
+        target, is_directory = self._target(entry.path)
+        if is_directory:
+            links.append(entry.path)
+        return told + target
+
+    def file(self, path: str) -> None:
+        """See one file, and what it leads to where it is a link."""
+        try:
+            status = os.lstat(path)
+            target = self._target(path)[0] if stat.S_ISLNK(status.st_mode) else ""
+            # Of a directory only that it is there: what lies in it is for trees and listings.
+            told = "directory" if stat.S_ISDIR(status.st_mode) else self._told(status)
+            self._note([f"{path}\0{told}{target}"])
+        except (OSError, ValueError):  # ValueError: a NUL in the name
+            # It may have been there a moment ago: then its directory has changed.
+            self.newest = max(self.newest, _changed(os.path.dirname(path)))
+            self._note([f"{path}\0"])
+
+    def _target(self, path: str) -> tuple[str, bool]:
+        """Return the status of what a link leads to, and whether that is a directory."""
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            return f"\0{error.errno}", False
+        if stat.S_ISDIR(status.st_mode):
+            return f"\0{status.st_dev} {status.st_ino}", True
+        return f"\0{self._told(status)}", False
+
+    def _told(self, status: os.stat_result) -> str:
+        changed = status.st_ctime_ns
+        self.newest = max(self.newest, changed)
+        return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {changed}"
+
+    def _note(self, lines: list[str]) -> None:
+        self.left -= len(lines)
+        self._state.update("\0\n".join(lines).encode("utf-8", "surrogateescape") + b"\0\0\n")
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path).st_ctime_ns
+    except (OSError, ValueError):
+        return 0

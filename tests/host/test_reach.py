@@ -1,0 +1,97 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from envlock.host.reach import Reach
+from tests.host.clocks import later
+from tests.host.test_observation import CHANGES
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    package = tmp_path / "site/package"
+    (package / "inner").mkdir(parents=True)
+    (package / "__pycache__").mkdir()
+    (tmp_path / "elsewhere/linked").mkdir(parents=True)
+    for name in ("site/package/module.py", "site/package/inner/data", "elsewhere/linked/__init__.py", "file"):
+        (tmp_path / name).write_bytes(b"some bytes")
+    (tmp_path / "site/link").symlink_to(tmp_path / "elsewhere/linked")
+    (tmp_path / "site/circle").symlink_to(tmp_path / "site")
+    (tmp_path / "site/nothing").symlink_to(tmp_path / "absent")
+    (tmp_path / "pointer").symlink_to(tmp_path / "file")
+    return tmp_path
+
+
+def _reach(place: Path) -> Reach:
+    files = (f"{place}/file", f"{place}/absent", f"{place}/pointer", f"{place}/site", "\0")
+    return Reach(trees=(f"{place}/site",), files=files)
+
+
+def _digest(reach: Reach) -> str:
+    return reach.observe(later).digest
+
+
+def test_what_stays_looks_the_same(place: Path) -> None:
+    assert _reach(place).observe(later) == _reach(place).observe(later)
+    assert _reach(place).observe(later).settled
+
+
+@pytest.mark.parametrize("name", ["site/package/module.py", "site/package/inner/data", "file"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_every_change_of_a_file_is_seen(place: Path, name: str, change: Callable[[Path], None]) -> None:
+    before = _digest(_reach(place))
+    change(place / name)
+    assert _digest(_reach(place)) != before
+
+
+_OTHERS: dict[str, Callable[[Path], object]] = {
+    "a new file": lambda place: (place / "site/package/new").write_bytes(b""),
+    "a new directory": lambda place: (place / "site/package/new").mkdir(),
+    "a file less": lambda place: (place / "site/package/module.py").unlink(),
+    "another name": lambda place: (place / "site/package/inner").rename(place / "site/package/outer"),
+    "a package behind a link": lambda place: (place / "elsewhere/linked/new.py").write_bytes(b""),
+    "a link that leads somewhere now": lambda place: (place / "absent").write_bytes(b""),
+    "a directory that nobody may read": lambda place: (place / "site/package").chmod(0o000),
+}
+
+
+@pytest.mark.parametrize("change", _OTHERS.values(), ids=_OTHERS)
+def test_every_change_of_a_tree_is_seen(place: Path, change: Callable[[Path], object]) -> None:
+    before = _digest(_reach(place))
+    change(place)
+    assert _digest(_reach(place)) != before
+
+
+def test_bytecode_and_what_does_not_count_changes_nothing(place: Path) -> None:
+    reach = Reach(trees=(f"{place}/site",), without=(f"{place}/site/package/inner",))
+    before = _digest(reach)
+    (place / "site/package/__pycache__/module.pyc").write_bytes(b"")
+    (place / "site/package/inner/__pycache__").mkdir()
+    (place / "site/package/inner/new").write_bytes(b"")
+    assert _digest(reach) == before
+
+
+def test_a_listing_ends_at_its_directories(place: Path) -> None:
+    reach = Reach(listings=(f"{place}/site/package", f"{place}/none"))
+    before = _digest(reach)
+    (place / "site/package/inner/new").write_bytes(b"")
+    assert _digest(reach) == before
+    (place / "site/package/new").write_bytes(b"")
+    changed = _digest(reach)
+    (place / "none").mkdir()
+    assert len({before, changed, _digest(reach)}) == 3
+
+
+def test_what_changed_a_moment_ago_is_not_settled(place: Path) -> None:
+    trees, files = Reach(trees=(f"{place}/site",)), Reach(files=(f"{place}/gone",))
+    now = os.stat(place / "site/package").st_ctime_ns + 1
+    assert not trees.observe(lambda: now).settled
+    # One that is not there may have been there a moment ago.
+    assert not files.observe(lambda: now).settled
+    assert Reach(files=("/absent/absent",)).observe(lambda: now).settled
+
+
+def test_more_than_can_be_looked_at_is_never_settled(place: Path) -> None:
+    assert not _reach(place).observe(later, largest=5).settled
