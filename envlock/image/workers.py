@@ -5,6 +5,7 @@ rest; an interrupt (Ctrl-C reaches every process of the terminal's group) ends e
 own clean-up, so that nothing half-written stays behind.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -38,7 +39,7 @@ def run(
     # forkserver: the parent may have threads (progress bars, downloads), which a fork would break.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "envlock.image.layers"])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     try:
         futures = {pool.submit(_interruptible, function, tasks[index]): tasks[index] for index in order}
         for future in as_completed(futures):
@@ -58,6 +59,12 @@ def _usable_cpus() -> int:
 def _ignore_interrupts() -> None:
     """Let an idle worker outlive Ctrl-C: its parent ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _begin() -> None:
+    _ignore_interrupts()
+    # A wheel of 10,000 files is a million objects without a cycle, which would be searched again and again.
+    gc.disable()
 
 
 def _interruptible(function: Callable[[Task], Result], task: Task) -> Result:

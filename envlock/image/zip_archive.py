@@ -195,7 +195,9 @@ def _check_names(entries: tuple[_Central, ...], where: str) -> None:
         if entry.name in files:
             refuse(f"{where}: {entry.name}", "one entry a name", "two")
         files.add(entry.name)
-    parents = {parent for name in files for parent in _parents(name)}
+    parents: set[str] = set()
+    for name in files:
+        _add_parents(parents, name)
     for name in sorted(files & parents):
         refuse(f"{where}: {name}", "a file or a directory", "both")
     _check_case(files | parents, where)
@@ -210,11 +212,11 @@ def _check_case(names: set[str], where: str) -> None:
             refuse(f"{where}: {name}", "names that differ in more than case", other)
 
 
-def _parents(name: str) -> Iterator[str]:
-    """Yield the directories above ``name``, without their slash."""
+def _add_parents(parents: set[str], name: str) -> None:
+    """Add the directories above ``name``, up to the first one that is there."""
     cut = name.removesuffix("/").rfind("/")
-    while cut > 0:
-        yield name[:cut]
+    while cut > 0 and name[:cut] not in parents:
+        parents.add(name[:cut])
         cut = name.rfind("/", 0, cut)
 
 

@@ -27,7 +27,6 @@ _STORED = 65_535
 _SHORTEST, _LONGEST = 3, 258
 # A run takes up to 15 bytes, of which 5 are the next stored block's head.
 _ZEROS = re.compile(rb"\0{32,4096}")
-_HEAD = struct.Struct("<BHH").pack
 _END = b"\1\0\0\xff\xff"
 _PIECE = 1 << 18
 
@@ -68,8 +67,13 @@ def _stored(data: bytes) -> list[bytes]:
     parts: list[bytes] = []
     for start in range(0, len(data), _STORED):
         block = data[start : start + _STORED]
-        parts += (_HEAD(0, len(block), len(block) ^ 0xFFFF), block)
+        parts += (_stored_head(len(block)), block)
     return parts
+
+
+@cache
+def _stored_head(size: int) -> bytes:
+    return struct.pack("<BHH", 0, size, size ^ 0xFFFF)
 
 
 @cache

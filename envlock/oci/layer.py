@@ -39,6 +39,7 @@ MTIME: Final = 315_619_200
 """1980-01-02T00:00:00Z: in no time zone before 1980, the earliest time that a zip file can hold."""
 
 _MEMBER = 16 * 65_535
+_TOGETHER = 1 << 18
 
 
 class Sink(Protocol):
@@ -156,6 +157,9 @@ class _LayerWriter:
         self._diff = hashlib.sha256()
         self._length = 0
         self._between = bytearray()
+        self._ready: list[bytes] = []
+        self._offset = 0
+        self._written = 0
         self._table = TableOfContents(mtime)
 
     def add(self, entry: Entry) -> None:
@@ -175,13 +179,14 @@ class _LayerWriter:
     def finish(self, comment: str) -> Layer:
         """End the archive with the table of contents."""
         self._flush()
-        start, table = self._sink.size, self._table.json()
+        start, table = self._offset, self._table.json()
         name = estargz.TABLE.relative
         head = tar.header(name, mode=0o644, mtime=self._mtime, size=len(table))
         member = b"".join((head, table, tar.padding(len(table)), tar.END))
         self._plain(member)
-        self._sink.write(header_member(member))
-        self._sink.write(estargz.footer(start))
+        self._emit(header_member(member))
+        self._emit(estargz.footer(start))
+        self._drain()
         return Layer(
             diff_id=Digest(self._diff.hexdigest()),
             blob=self._sink.digest,
@@ -204,8 +209,8 @@ class _LayerWriter:
         for piece in _cut(stream.pieces(), _MEMBER):
             whole.update(piece)
             self._plain(piece)
-            chunks.append(Chunk(offset=self._sink.size, size=len(piece), sha256=Digest.of(piece)))
-            self._sink.write(stored_member(piece))
+            chunks.append(Chunk(offset=self._offset, size=len(piece), sha256=Digest.of(piece)))
+            self._emit(stored_member(piece))
         seen = sum(chunk.size for chunk in chunks)
         if seen != stream.size:
             raise InputError(
@@ -222,7 +227,7 @@ class _LayerWriter:
         stream = splice.stream
         self._header(entry, size=stream.size)
         self._flush()
-        offset = self._sink.size
+        offset = self._offset
         # An empty file has no body, so its two bytes of deflate are checked but not written.
         compressed = self._copied(stream) if stream.size else stream.pieces()
         state = hashlib.sha256()
@@ -231,16 +236,16 @@ class _LayerWriter:
             self._plain(piece)
             observe(piece)
         if stream.size:
-            self._sink.write(member_trailer(stream.crc, stream.size))
+            self._emit(member_trailer(stream.crc, stream.size))
             sha256 = splice.sha256 or Digest(state.hexdigest())
             chunk = Chunk(offset=offset, size=stream.size, sha256=sha256)
             self._table.add_file(entry.path.relative, entry.mode, sha256, (chunk,))
         self._put(tar.padding(stream.size))
 
     def _copied(self, stream: Deflated) -> Iterator[bytes]:
-        self._sink.write(MEMBER_HEADER)
+        self._emit(MEMBER_HEADER)
         for piece in stream.pieces():
-            self._sink.write(piece)
+            self._emit(piece)
             yield piece
 
     def _plain(self, data: bytes) -> None:
@@ -250,13 +255,26 @@ class _LayerWriter:
 
     def _put(self, data: bytes) -> None:
         """Take headers or padding, to be written before the next content."""
-        self._plain(data)
         self._between += data
 
     def _flush(self) -> None:
         if self._between:
-            self._sink.write(header_member(bytes(self._between)))
+            data = bytes(self._between)
+            self._plain(data)
+            self._emit(header_member(data))
             self._between.clear()
+
+    def _emit(self, data: bytes) -> None:
+        """Take bytes of the blob. Small ones are written together: calls cost more than they do."""
+        self._ready.append(data)
+        self._offset += len(data)
+        if self._offset - self._written >= _TOGETHER:
+            self._drain()
+
+    def _drain(self) -> None:
+        self._sink.write(b"".join(self._ready))
+        self._ready.clear()
+        self._written = self._offset
 
 
 def _cut(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
