@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from envlock.core.digest import Digest
 from envlock.core.progress import Advance, Progress
 from envlock.host.files import CHUNK, without_waiting
 from envlock.host.memory import Memory
@@ -22,13 +23,13 @@ from envlock.host.store import Store
 from envlock.lock.environment import InstalledDistribution, RecordEntry
 
 _BATCH = 64
-_VERIFIED = "verified"
+_VERIFIED = "installed-files"
 
 
 def verify(
     distributions: tuple[InstalledDistribution, ...], progress: Progress, store: Store | None = None
 ) -> tuple[InstalledDistribution, ...]:
-    """Return the distributions with ``modified`` filled in, in the same order.
+    """Return the distributions with ``modified`` and its digest filled in, in the same order.
 
     What is found is remembered in ``store``; without one, every file is hashed.
     """
@@ -40,20 +41,20 @@ def verify(
     ):
         # All begin before the first is waited for: one big file must not keep the other cores idle.
         checks = [_begin(one, memories.get(one.site), pool) for one in distributions]
-        return tuple(replace(check.distribution, modified=_end(check, advance)) for check in checks)
+        return tuple(_with_modified(check.distribution, _end(check, advance)) for check in checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Check:
-    """One distribution on its way. ``modified`` is set where it was remembered, else ``batches``."""
+    """One distribution on its way. ``known`` is set where it was remembered, else ``batches``."""
 
     distribution: InstalledDistribution
     memory: Memory | None
     recorded: str
     before: Observation | None
-    modified: tuple[str, ...] | None = None
+    known: tuple[str, ...] | None = None
     batches: tuple[tuple[int, Future[list[str]]], ...] = ()
-    """(number of files, those of them that differ)"""
+    """(number of files, what :func:`_differing` says of them)"""
 
 
 @contextmanager
@@ -90,7 +91,7 @@ def _begin(distribution: InstalledDistribution, memory: Memory | None, pool: Thr
                 memory=memory,
                 recorded=recorded,
                 before=before,
-                modified=tuple(known),
+                known=tuple(known),
             )
     entries = tuple(_entries(distribution))
     batches = (entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH))
@@ -106,9 +107,9 @@ def _begin(distribution: InstalledDistribution, memory: Memory | None, pool: Thr
 
 
 def _end(check: _Check, advance: Advance) -> tuple[str, ...]:
-    if check.modified is not None:
+    if check.known is not None:
         advance(sum(1 for _ in _entries(check.distribution)))
-        return check.modified
+        return check.known
     differing: list[str] = []
     for count, batch in check.batches:
         differing += batch.result()
@@ -118,6 +119,15 @@ def _end(check: _Check, advance: Advance) -> tuple[str, ...]:
         name, paths = check.distribution.dist_info, _paths(check.distribution)
         check.memory.keep(name, check.before, paths, found, check.recorded)
     return tuple(found)
+
+
+def _with_modified(distribution: InstalledDistribution, found: tuple[str, ...]) -> InstalledDistribution:
+    """Return the distribution with what :func:`_differing` found."""
+    if not found:
+        return distribution
+    text = "\n".join(found).encode("utf-8", "surrogateescape")
+    modified = tuple(sorted(line.partition(" ")[2] for line in found))
+    return replace(distribution, modified=modified, modified_digest=Digest.of(text))
 
 
 def _entries(distribution: InstalledDistribution) -> Iterator[RecordEntry]:
@@ -144,7 +154,9 @@ def _path(site: str, path: str) -> str:
 
 
 def _differing(site: str, entries: Sequence[RecordEntry]) -> list[str]:
-    return [entry.path for entry in entries if _digest(_path(site, entry.path)) != entry.sha256]
+    """Return ``HASH PATH`` of each file that is not as recorded; without a hash where it can't be read."""
+    found = ((_digest(_path(site, entry.path)), entry) for entry in entries)
+    return [f"{digest or ''} {entry.path}" for digest, entry in found if digest != entry.sha256]
 
 
 def _digest(path: str) -> str | None:

@@ -104,7 +104,12 @@ def _same_version(before: Package, after: InstalledDistribution) -> Iterator[Dri
             yield _drift("results", "packages", f"{subject} {key}", locked[key], found[key])
     edited = tuple(sorted(set(after.modified) - set(before.modified)))
     restored = tuple(sorted(set(before.modified) - set(after.modified)))
-    for files, was, now in ((edited, "as installed", "edited"), (restored, "edited", "as installed")):
+    again = _edited_again(before, after)
+    for files, was, now in (
+        (edited, "as installed", "edited"),
+        (restored, "edited", "as installed"),
+        (again, "edited", "edited otherwise"),
+    ):
         if files:
             count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
             yield Drift(
@@ -115,6 +120,14 @@ def _same_version(before: Package, after: InstalledDistribution) -> Iterator[Dri
                 found=now,
                 files=files,
             )
+
+
+def _edited_again(before: Package, after: InstalledDistribution) -> tuple[str, ...]:
+    """Return the files that were edited at capture and are others now; which of several, no lock tells."""
+    known = before.modified_digest
+    if known is None or known == after.modified_digest or set(before.modified) != set(after.modified):
+        return ()
+    return before.modified
 
 
 def _origin(distribution: InstalledDistribution) -> dict[str, str]:

@@ -8,6 +8,7 @@ are absolute paths of the captured machine and never reach a lockfile.
 from dataclasses import dataclass
 from pathlib import Path
 
+from envlock.core.digest import Digest
 from envlock.host.reach import Reach
 from envlock.lock.model import (
     CondaPackage,
@@ -85,6 +86,8 @@ class InstalledDistribution:
     direct_url: DirectUrl | None
     modified: tuple[str, ...] = ()
     """RECORD paths whose bytes differ from RECORD, or that are missing."""
+    modified_digest: Digest | None = None
+    """Of their paths and bytes; None where there are none."""
     requires: tuple[str, ...] = ()
     """``Requires-Dist`` lines of METADATA, sorted."""
     conda: CondaPackage | None = None

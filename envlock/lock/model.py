@@ -51,6 +51,8 @@ class Package:
     """Installed files that differ from RECORD, relative to site-packages."""
     missing: tuple[str, ...] = ()
     """Those of ``modified`` that are not there any more."""
+    modified_digest: Digest | None = None
+    """Of the paths and bytes of ``modified``, so that a file which is edited once more is noticed."""
     editable: bool = False
     build: Pairs = ()
     """How a package that no index has was built: ``generator``, ``compiler``, ``torch``, ``cuda``."""

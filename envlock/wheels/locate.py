@@ -157,6 +157,7 @@ def _repack_all(
             requires_python=_requires_python(one),
             origin=_origin(one),
             modified=changed,
+            modified_digest=one.modified_digest if changed else None,
             missing=missing,
             editable=one.editable,
             build=build_facts.read(one, made.members, facts),

@@ -171,7 +171,7 @@ def test_another_record_of_the_same_files_is_another_question(site: Path, store:
 
 def test_one_small_memory_for_a_site_whatever_its_number_of_files(site: Path, store: Store) -> None:
     _modified(tuple(_installed(site, f"pkg{number}") for number in range(20)), store)
-    (fact,) = (store.root / "facts" / "verified").iterdir()
+    (fact,) = (store.root / "facts" / "installed-files").iterdir()
     assert fact.stat().st_size < 20 * 300
 
 
@@ -179,7 +179,7 @@ def test_one_small_memory_for_a_site_whatever_its_number_of_files(site: Path, st
 def test_damaged_memory_is_ignored_and_made_anew(site: Path, store: Store, damage: bytes) -> None:
     installed = (_installed(site),)
     _modified(installed, store)
-    (fact,) = (store.root / "facts" / "verified").iterdir()
+    (fact,) = (store.root / "facts" / "installed-files").iterdir()
     good = fact.read_bytes()
     fact.write_bytes(damage)
     assert _modified(installed, store) == [()]
@@ -191,7 +191,7 @@ def test_forged_memory_is_not_believed(site: Path, store: Store) -> None:
     installed = (_installed(site),)
     _rewrite(site / _FILES[1])
     assert _modified(installed, store) == [(_FILES[1],)]
-    (fact,) = (store.root / "facts" / "verified").iterdir()
+    (fact,) = (store.root / "facts" / "installed-files").iterdir()
     fact.write_text(fact.read_text().replace(f'["{_FILES[1]}"]', "[]"))
     assert _modified(installed, store) == [(_FILES[1],)]
 
@@ -220,3 +220,25 @@ class _Interrupted(Silent):
             raise KeyboardInterrupt
 
         yield interrupted
+
+
+@pytest.mark.parametrize("remembering", [True, False])
+def test_the_digest_of_modified_files_is_that_of_their_bytes(
+    site: Path, store: Store, *, remembering: bool
+) -> None:
+    installed = _installed(site)
+
+    def digest() -> object:
+        (one,) = record.verify((installed,), Silent(), store if remembering else None)
+        return one.modified_digest
+
+    assert digest() is None
+    (file,) = [site / entry.path for entry in installed.record if entry.sha256][:1]
+    seen = []
+    for text in ("first", "other"):
+        file.write_text(text)
+        seen.append(digest())
+        # Remembered or not, the same bytes have the same digest.
+        assert digest() == seen[-1]
+    assert None not in seen
+    assert seen[0] != seen[1]

@@ -100,6 +100,27 @@ def test_files_edited_or_restored_since_are_named(lock: Lock, unchanged: Environ
     )
 
 
+def test_a_file_that_was_edited_at_capture_and_is_edited_otherwise_now_is_told(
+    lock: Lock, unchanged: Environment
+) -> None:
+    numpy, torch = unchanged.distributions
+    first, second = Digest.of(b"first"), Digest.of(b"second")
+    packages = (lock.packages[0], replace(lock.packages[1], modified_digest=first))
+    locked = replace(lock, packages=packages)
+    same = replace(unchanged, distributions=(numpy, replace(torch, modified_digest=first)))
+    assert drift(locked, same) == ()
+    again = replace(unchanged, distributions=(numpy, replace(torch, modified_digest=second)))
+    (found,) = drift(locked, again)
+    assert (found.grade, found.subject, found.files) == (
+        "results",
+        f"torch {torch.version}",
+        lock.packages[1].modified,
+    )
+    assert found.found == "edited otherwise"
+    # A lock that was made before there was such a digest says nothing.
+    assert drift(lock, again) == ()
+
+
 def test_another_commit_or_tree_of_the_same_version_changes_results(
     lock: Lock, unchanged: Environment
 ) -> None:
