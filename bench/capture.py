@@ -28,11 +28,11 @@ PARTS = (sys.executable, str(Path(__file__).with_name("parts.py")))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A command. ``rival``: the case that it is measured against; ``prepare`` runs off the clock."""
+    """A command. ``rivals``: the cases that it is measured against; ``prepare`` runs off the clock."""
 
     name: str
     argv: tuple[str, ...]
-    rival: str | None = None
+    rivals: tuple[str, ...] = ()
     prepare: Callable[[], None] = lambda: None
     stdin: Path | None = None
 
@@ -102,14 +102,14 @@ def metadata_cases(place: Place) -> list[Case]:
     cases = [
         Case(name="pip freeze", argv=(sys.executable, "-m", "pip", "--python", python, "freeze")),
         Case(name="pip inspect", argv=(sys.executable, "-m", "pip", "--python", python, "inspect")),
-        Case(name="distributions only", argv=own("list", place, "parts"), rival="pip freeze"),
+        Case(name="distributions only", argv=own("list", place, "parts"), rivals=("pip freeze",)),
         Case(
             name="capture, nothing changed",
             argv=(
                 *(sys.executable, "-m", "envlock", "capture", "--quiet", "--offline"),
                 *("--python", python, "-o", "pylock.bench.toml"),
             ),
-            rival="pip freeze",
+            rivals=("pip freeze", "uv pip freeze"),
         ),
     ]
     if uv is not None:
@@ -124,8 +124,8 @@ def verification_cases(place: Place, files: Path) -> list[Case]:
     return [
         Case(name="sha256sum", argv=(*xargs, "sha256sum"), stdin=files),
         Case(name=f"sha256sum, {cores} at once", argv=(*xargs, "-P", cores, "sha256sum"), stdin=files),
-        Case(name="verification, all hashed", argv=own("verify", place, "none"), rival="sha256sum"),
-        Case(name="verification, unchanged", argv=own("verify", place, "parts"), rival="sha256sum"),
+        Case(name="verification, all hashed", argv=own("verify", place, "none"), rivals=("sha256sum",)),
+        Case(name="verification, unchanged", argv=own("verify", place, "parts"), rivals=("sha256sum",)),
     ]
 
 
@@ -136,8 +136,8 @@ def packing_cases(place: Place, files: Path) -> list[Case]:
     return [
         Case(name="tar -c", argv=("tar", "-c", *tar)),
         Case(name="tar -cz", argv=("tar", "-cz", *tar)),
-        Case(name="base", argv=pack, rival="tar -cz", prepare=place.forget("base")),
-        Case(name="base, packed before", argv=pack, rival="tar -cz"),
+        Case(name="base", argv=pack, rivals=("tar -cz",), prepare=place.forget("base")),
+        Case(name="base, packed before", argv=pack, rivals=("tar -cz",)),
     ]
 
 
@@ -163,7 +163,7 @@ def network_cases(place: Place, pins: Path) -> list[Case]:
         Case(
             name="hashes",
             argv=own("locate", place, "wheels"),
-            rival="uv pip compile --generate-hashes",
+            rivals=("uv pip compile --generate-hashes",),
             prepare=place.forget("wheels", "matched"),
         ),
     ]
@@ -194,12 +194,14 @@ def report(title: str, cases: Iterable[Case], taken: dict[str, list[Figures]]) -
         for name, figures in taken.items()
     }
     for case in cases:
-        own, rival = medians[case.name], medians.get(case.rival or "")
-        ratios = (
-            "" if rival is None else f"{own.wall / rival.wall:.2f}, {own.cpu / rival.cpu:.2f} of {case.rival}"
+        own = medians[case.name]
+        ratios = "; ".join(
+            f"{own.wall / medians[rival].wall:.2f}, {own.cpu / medians[rival].cpu:.2f} of {rival}"
+            for rival in case.rivals
+            if rival in medians
         )
         print(f"  {case.name:32}{own.wall:>8.2f} s{own.cpu:>10.2f} s{own.memory:>7.0f} MB   {ratios}")
-        rows.append({"case": case.name, "rival": case.rival, **asdict(own)})
+        rows.append({"case": case.name, "rivals": case.rivals, **asdict(own)})
     return rows
 
 
