@@ -19,6 +19,7 @@ import requests
 from envlock.core.redaction import redacted
 from envlock.host import http
 
+_LEAST_QEMU = 10
 IN_CI = os.environ.get("CI") == "true"
 
 
@@ -47,7 +48,20 @@ def _index() -> str | None:
     return None
 
 
-_NEEDS: dict[str, Callable[[], str | None]] = {"docker": _engine, "network": _index}
+@cache
+def _qemu() -> str | None:
+    """Return why no other CPU can be emulated, or None."""
+    if shutil.which("qemu-x86_64") is None:
+        return "no emulated CPUs: qemu-x86_64 is not installed (sh .ci/qemu-user)"
+    done = subprocess.run(["qemu-x86_64", "--version"], capture_output=True, text=True, check=True)
+    version = done.stdout.split()[2]
+    # 7.2, which Debian 12 has, computes AVX2 wrongly.
+    if int(version.split(".")[0]) < _LEAST_QEMU:
+        return f"no emulated CPUs: qemu-x86_64 {version} computes wrongly, needs {_LEAST_QEMU} or later"
+    return None
+
+
+_NEEDS: dict[str, Callable[[], str | None]] = {"docker": _engine, "network": _index, "qemu": _qemu}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

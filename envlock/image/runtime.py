@@ -1,7 +1,7 @@
 """Collecting what travels in every image: the runtime's source, its launcher, PyYAML's pure part.
 
-Only ``.py`` files, as they stand in the source tree, so that the digest names the code and nothing
-else: it is the label ``dev.envlock.runtime``.
+Only ``.py`` files, as they stand in the source tree, and one small library that is written here
+(``mkl.py``), so that the digest names the code and nothing else: it is the label ``dev.envlock.runtime``.
 """
 
 import os
@@ -14,6 +14,7 @@ import yaml
 import envlock
 from envlock.core import canonical
 from envlock.core.digest import Digest
+from envlock.image import mkl
 from envlock.image.plan import ImageFile, RuntimeFiles
 from envlock.oci.path import ImagePath
 from envlock.runtime.errors import InputError
@@ -39,6 +40,7 @@ def runtime_files() -> RuntimeFiles:
     files = (
         *(ImageFile(path=ImagePath(path), mode=0o1777, data=None) for path in _SHARED_DIRECTORIES),
         ImageFile(path=_HOME / "bin/envlock-run", mode=0o755, data=_LAUNCHER),
+        ImageFile(path=_HOME / "lib/libenvlock-mkl.so", mode=0o644, data=mkl.library()),
         *_package(_yaml(), _HOME / "lib/yaml"),
         *_envlock(_HOME / "runtime/envlock"),
     )

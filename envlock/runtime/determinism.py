@@ -14,7 +14,8 @@ Each variable, who needs it, and where it is known from (docs/runtime.md has the
   between CPUs with it than without (35).
 - ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA, OPENBLAS_CORETYPE, NPY_DISABLE_CPU_FEATURES: kernels by the
   x86-64-v3 paths that every such CPU has. MKL_CBWR=COMPATIBLE is the only mode that acts alike on
-  Intel and AMD without overriding MKL's internals (it costs 2 to 3 times in matrix products).
+  Intel and AMD by itself (it costs 2 to 3 times in matrix products); where ENVLOCK_MKL names the
+  image's library, torch is put on MKL's AVX2 branch instead (frameworks/mkl.py).
 - XLA_FLAGS is left alone where TensorFlow is installed: a flag that its XLA does not know ends it.
 - CUBLAS_WORKSPACE_CONFIG, NVIDIA_TF32_OVERRIDE, NCCL_*: workspaces, TF32 and reduction order on GPUs.
 - TF_DETERMINISTIC_OPS is *not* baked: with it every unseeded random operation raises, and under
@@ -47,6 +48,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tf-nightly", "intel-tensorflow")
 _OPENBLAS = ("numpy", "scipy", "jax")
 _MKL = ("torch", "mkl", "intel-numpy")
+_MKL_LIBRARY = "/opt/envlock/lib/libenvlock-mkl.so"
 
 # The names that NumPy's wheels dispatch on, read from __cpu_dispatch__ of 1.26.4, 2.0.2, 2.2.6, 2.3.5
 # and 2.4.6. Unknown names only raise an ImportWarning and are then ignored: hence one list a version.
@@ -147,6 +149,7 @@ def _portable(packages: Mapping[str, str]) -> dict[str, str]:
         made["NPY_DISABLE_CPU_FEATURES"] = next(names for least, names in _NUMPY_FEATURES if version >= least)
     if "torch" in packages:
         made["ATEN_CPU_CAPABILITY"] = "avx2"
+        made["ENVLOCK_MKL"] = _MKL_LIBRARY
     if "torch" in packages or _any(_TENSORFLOW, packages):
         made["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     if _any(_MKL, packages):

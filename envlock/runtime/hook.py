@@ -54,6 +54,8 @@ class Finder:
         """Return the spec that the other finders give, its loader covered; None for other modules."""
         if name not in _TARGETS:
             return None
+        if name == "torch":
+            _before_torch()
         for finder in sys.meta_path:
             find = None if finder is self else getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find(name, path, target) if find else None
@@ -144,6 +146,12 @@ def _cover(spec: ModuleSpec, name: str) -> None:
         loader.exec_module = exec_module  # type: ignore[method-assign]  # covered for one call
     except AttributeError:
         spec.loader = _StandIn(loader, name)  # type: ignore[assignment]  # a loader by its methods
+
+
+def _before_torch() -> None:
+    from envlock.runtime.frameworks import mkl
+
+    mkl.before_import()
 
 
 def _before_fork() -> None:

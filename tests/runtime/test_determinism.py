@@ -32,6 +32,7 @@ def test_torch_on_a_cpu_gets_the_avx2_paths_and_nothing_of_cuda() -> None:
     assert made["ATEN_CPU_CAPABILITY"] == "avx2"
     assert made["ONEDNN_MAX_CPU_ISA"] == "AVX2"
     assert made["MKL_CBWR"] == "COMPATIBLE"
+    assert made["ENVLOCK_MKL"] == "/opt/envlock/lib/libenvlock-mkl.so"
     assert made["OPENBLAS_CORETYPE"] == "Haswell"
     assert not [name for name in made if name.startswith(("CUBLAS", "NCCL", "NVIDIA", "TF_", "XLA"))]
 
@@ -40,6 +41,7 @@ def test_native_leaves_every_choice_of_kernels_free() -> None:
     made = baked({"torch": "2.13.0+cpu", "numpy": "2.4.6", "tensorflow-cpu": "2.21.0"}, isa="native")
     assert not set(made) & {
         "ATEN_CPU_CAPABILITY",
+        "ENVLOCK_MKL",
         "ONEDNN_MAX_CPU_ISA",
         "MKL_CBWR",
         "NPY_DISABLE_CPU_FEATURES",

@@ -5,7 +5,8 @@ warns, and the warning's operation and the line that called it go to the record 
 ``torch.seed()`` takes child ``gen/<ordinal>`` where torch would ask the operating system.
 
 MKL's vector functions are called once, serially, at import: their first call races when threads make
-it together (pytorch issue 188792) and has been seen to be wrong by thousands of ulp.
+it together (pytorch issue 188792) and has been seen to be wrong by thousands of ulp. Before that,
+``mkl.py`` chooses MKL's kernels.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ _WARMED_ELEMENTS = 8
 def after_import(module: Any) -> None:
     """Seed every device and set the switches of the run's level."""
     from envlock.runtime import frameworks
-    from envlock.runtime.frameworks import nondeterminism, reseeding, unseeded
+    from envlock.runtime.frameworks import mkl, nondeterminism, reseeding, unseeded
 
     if module.backends.mkl.is_available():
+        mkl.after_import()
         _warm_up(module)
     level = frameworks.level()
     if level != "none":
