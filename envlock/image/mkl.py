@@ -1,4 +1,4 @@
-"""The shared library that has MKL compute alike on every maker's CPU (docs/adr/0025-portable-mkl.md).
+"""The shared library that has MKL compute alike on every maker's CPU (docs/adr/0027-portable-mkl.md).
 
 It defines two functions by which MKL asks what CPU it stands on, and each is one constant:
 ``mkl_serv_intel_cpu_true`` says 1, so that MKL_CBWR=AVX2 is honoured on AMD's CPUs too, and

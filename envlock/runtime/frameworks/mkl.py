@@ -1,4 +1,4 @@
-"""MKL inside torch: AVX2 kernels that are the same on Intel's and AMD's CPUs (docs/adr/0025-portable-mkl.md).
+"""MKL inside torch: AVX2 kernels that are the same on Intel's and AMD's CPUs (docs/adr/0027-portable-mkl.md).
 
 The image's variables hold MKL_CBWR=COMPATIBLE, which is slow and leaves vector functions (square root,
 and so Adam) to the maker's reciprocal estimates. Where ENVLOCK_MKL names the image's library
