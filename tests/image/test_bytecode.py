@@ -22,6 +22,7 @@ from envlock.image import base_bytecode, bytecode_worker, interpreter
 from envlock.image.interpreter import Interpreter
 from envlock.lock.model import BaseLayer
 from envlock.oci import layout
+from envlock.oci.estargz import NOT_OF_THE_IMAGE
 from envlock.oci.layer import Entry, write_layer
 from envlock.oci.model import Image
 from envlock.oci.path import ImagePath
@@ -68,7 +69,7 @@ def of(layer_comment: str, image: Image, store: Store) -> dict[str, bytes]:
             with gzip.open(store.path(layer.blob)) as plain, tarfile.open(fileobj=plain) as archive:
                 for member in archive:
                     body = archive.extractfile(member)
-                    if body is not None:
+                    if body is not None and f"/{member.name}" not in NOT_OF_THE_IMAGE:
                         found[member.name] = body.read()
     return found
 
