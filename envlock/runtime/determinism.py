@@ -27,6 +27,7 @@ from __future__ import annotations
 import re
 
 from envlock.runtime.errors import InputError
+from envlock.runtime.layout import Layout
 from envlock.runtime.value import Value
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tf-nightly", "intel-tensorflow")
 _OPENBLAS = ("numpy", "scipy", "jax")
 _MKL = ("torch", "mkl", "intel-numpy")
-_MKL_LIBRARY = "/opt/envlock/lib/libenvlock-mkl.so"
+_IMAGE = Layout()
 
 # The names that NumPy's wheels dispatch on, read from __cpu_dispatch__ of 1.26.4, 2.0.2, 2.2.6, 2.3.5
 # and 2.4.6. Unknown names only raise an ImportWarning and are then ignored: hence one list a version.
@@ -77,7 +78,9 @@ def default_isa(machine: str) -> str:
     return "portable" if machine in _X86 else "native"
 
 
-def image_environment(*, threads: int, isa: str, packages: Mapping[str, str], machine: str) -> dict[str, str]:
+def image_environment(
+    *, threads: int, isa: str, packages: Mapping[str, str], machine: str, layout: Layout = _IMAGE
+) -> dict[str, str]:
     """Return the variables that are baked into an image's configuration, sorted by name.
 
     ``threads`` is the fixed thread count, ``isa`` portable or native, ``packages`` maps normalised
@@ -97,21 +100,28 @@ def image_environment(*, threads: int, isa: str, packages: Mapping[str, str], ma
         made["TF_NUM_INTRAOP_THREADS"] = made["TF_NUM_INTEROP_THREADS"] = str(threads)
         made["TF_ENABLE_ONEDNN_OPTS"] = "1"
     if isa == "portable":
-        made.update(_portable(packages))
+        made.update(_portable(packages, layout))
     if _uses_cuda(packages):
         made.update(_cuda(packages))
     return dict(sorted(made.items()))
 
 
 def job_environment(
-    *, level: str, threads: int, isa: str, packages: Mapping[str, str], machine: str, hash_seed: int
+    *,
+    level: str,
+    threads: int,
+    isa: str,
+    packages: Mapping[str, str],
+    machine: str,
+    hash_seed: int,
+    layout: Layout = _IMAGE,
 ) -> dict[str, str]:
     """Return the variables that a run wants: those of the image for its threads, isa and hash seed.
 
     Under the level ``none`` nothing that costs a GPU speed is asked for; ``warn`` and ``strict`` want
     the same variables and differ in what the import hook and :func:`resolve`'s caller do.
     """
-    made = image_environment(threads=threads, isa=isa, packages=packages, machine=machine)
+    made = image_environment(threads=threads, isa=isa, packages=packages, machine=machine, layout=layout)
     if level == "none":
         made = {name: value for name, value in made.items() if name not in _COSTLY}
     made[HASH_SEED] = str(hash_seed)
@@ -140,7 +150,7 @@ def resolve(environ: Mapping[str, str], baked: Mapping[str, str], wanted: Mappin
     return Resolution(tuple(sorted(values.items())), tuple(removed), tuple(kept))
 
 
-def _portable(packages: Mapping[str, str]) -> dict[str, str]:
+def _portable(packages: Mapping[str, str], layout: Layout) -> dict[str, str]:
     made = {}
     if _any(_OPENBLAS, packages):
         made["OPENBLAS_CORETYPE"] = "Haswell"
@@ -149,7 +159,7 @@ def _portable(packages: Mapping[str, str]) -> dict[str, str]:
         made["NPY_DISABLE_CPU_FEATURES"] = next(names for least, names in _NUMPY_FEATURES if version >= least)
     if "torch" in packages:
         made["ATEN_CPU_CAPABILITY"] = "avx2"
-        made["ENVLOCK_MKL"] = _MKL_LIBRARY
+        made["ENVLOCK_MKL"] = layout.mkl
     if "torch" in packages or _any(_TENSORFLOW, packages):
         made["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     if _any(_MKL, packages):

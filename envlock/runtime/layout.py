@@ -33,6 +33,11 @@ class Layout(Value):
         return os.path.join(self.root, "lib")
 
     @property
+    def mkl(self) -> str:
+        """The library that tells MKL which CPU it stands on."""
+        return os.path.join(self.library, "libenvlock-mkl.so")
+
+    @property
     def records(self) -> str:
         """Where run records go unless told otherwise."""
         return os.path.join(self.out, "records")

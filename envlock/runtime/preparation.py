@@ -77,7 +77,7 @@ def prepare(given: Options, environ: Mapping[str, str], layout: Layout) -> Prepa
     own = rank.detect(environ)
     asked, was_drawn = _as_it_will_be(given.applied_to(_manifest(given.manifest)), found, own)
     job_environ = _with_manifest(environ, dict(found.env), asked)
-    resolution = _resolution(found, asked, own, job_environ)
+    resolution = _resolution(found, asked, own, job_environ, layout)
     job_environ.update(resolution.values)
     for name in resolution.removed:
         job_environ.pop(name, None)
@@ -211,7 +211,9 @@ def _host(layout: Layout) -> HostFacts:
     return host.replace(gpus=nvml.devices() or host.gpus)
 
 
-def _resolution(found: Image, asked: Manifest, own: Rank, environ: Mapping[str, str]) -> Resolution:
+def _resolution(
+    found: Image, asked: Manifest, own: Rank, environ: Mapping[str, str], layout: Layout
+) -> Resolution:
     wanted = determinism.job_environment(
         level=asked.determinism.level,
         threads=asked.cpu.threads or 1,
@@ -219,6 +221,7 @@ def _resolution(found: Image, asked: Manifest, own: Rank, environ: Mapping[str, 
         packages=dict(found.packages),
         machine=found.machine,
         hash_seed=seeding(asked, own).seed_for("python.hash", 32),
+        layout=layout,
     )
     return determinism.resolve(environ, dict(found.env), wanted)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from envlock.image import mkl
 from envlock.runtime import record
 from envlock.runtime.hostfacts import HostFacts
 from envlock.runtime.record import RunRecord
@@ -189,6 +190,7 @@ def make(root: Path, python: str) -> FakeImage:
     image.describe()
     (root / "envlock" / "lib").mkdir()
     (root / "envlock" / "lib" / "yaml").symlink_to(Path(yaml.__file__).parent)
+    (root / "envlock" / "lib" / "libenvlock-mkl.so").write_bytes(mkl.library())
     places = {
         "site": str(Path(yaml.__file__).parents[1]),
         "source": str(SOURCE),

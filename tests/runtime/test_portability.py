@@ -14,6 +14,7 @@ import pytest
 
 from envlock.image import mkl
 from envlock.runtime import determinism
+from envlock.runtime.layout import Layout
 from tests.runtime.conftest import FakeImage, make
 
 JOBS = Path(__file__).parent / "jobs"
@@ -33,10 +34,11 @@ def test_the_library_answers_mkls_questions(tmp_path: Path) -> None:
 def image(tmp_path: Path, frameworks_python: str) -> FakeImage:
     """An image of the frameworks, with what a build bakes into its configuration."""
     made = make(tmp_path / "image", frameworks_python)
-    baked = determinism.image_environment(threads=2, isa="portable", packages=PACKAGES, machine="x86_64")
-    library = tmp_path / "libenvlock-mkl.so"
-    library.write_bytes(mkl.library())
-    made.describe(env={**baked, "ENVLOCK_MKL": str(library)}, packages=PACKAGES)
+    layout = Layout(root=str(made.root / "envlock"))
+    baked = determinism.image_environment(
+        threads=2, isa="portable", packages=PACKAGES, machine="x86_64", layout=layout
+    )
+    made.describe(env=baked, packages=PACKAGES)
     return made
 
 
