@@ -1,6 +1,5 @@
 """``envlock capture``: a live environment → a lockfile."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import click
 
 from envlock.capture.machine import with_machine
 from envlock.capture.specification import Specification
-from envlock.cli import captured, options, storage, terminal, unchanged
+from envlock.cli import options, storage, unchanged
 from envlock.cli.request import Request
-from envlock.core.progress import Progress
+from envlock.core.progress import Progress, Silent
 from envlock.host.store import Store
 from envlock.image import base_copies
 from envlock.lock import file
@@ -121,16 +120,10 @@ def command(
         job=job,
         specification=_specification(requirements, constraint, elsewhere=bool(source or job)),
     )
-    lock = _capture(request, terminal.progress(quiet=quiet))
-    if as_json and job:
-        # Standard output is the job's.
-        click.echo(json.dumps(captured.summary(lock, output), sort_keys=True), err=True)
-    elif as_json:
-        terminal.print_json(captured.summary(lock, output))
-    elif not quiet:
-        for line in captured.lines(lock, output):
-            terminal.err.print(line)
-    return 1 if strict and not captured.is_complete(lock) else 0
+    lock = _capture(request, Silent() if quiet else _progress())
+    if as_json or not quiet:
+        _tell(lock, request, as_json=as_json)
+    return 1 if strict and not lock.is_complete else 0
 
 
 def _specification(
@@ -144,6 +137,20 @@ def _specification(
     if constraints and not requirements:
         raise UsageError("--constraint means nothing alone", expected="--requirements FILE")
     return Specification(requirements=requirements, constraints=constraints) if requirements else None
+
+
+def _progress() -> Progress:
+    # Colours and bars take longer to import than a lock takes that is remembered.
+    from envlock.cli import terminal  # noqa: PLC0415
+
+    return terminal.progress(quiet=False)
+
+
+def _tell(lock: Lock, request: Request, *, as_json: bool) -> None:
+    # As above.
+    from envlock.cli import captured  # noqa: PLC0415
+
+    captured.tell(lock, request.output, as_json=as_json, job=bool(request.job))
 
 
 def _capture(request: Request, progress: Progress) -> Lock:

@@ -1,21 +1,33 @@
 """What ``envlock capture`` says of the lock that it made."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.markup import escape
 
+from envlock.cli import terminal
 from envlock.lock import codec, identity
 from envlock.lock.model import Lock
 
 _NAMED = 4
 
 
-def is_complete(lock: Lock) -> bool:
-    """Say whether everything was captured that was there to be captured."""
-    return all(gap.harmless for gap in lock.gaps)
+def tell(lock: Lock, output: Path, *, as_json: bool, job: bool) -> None:
+    """Print what was captured: for a reader on standard error, or as JSON.
+
+    With a ``job``, standard output is the job's.
+    """
+    if as_json and job:
+        click.echo(json.dumps(summary(lock, output), sort_keys=True), err=True)
+    elif as_json:
+        terminal.print_json(summary(lock, output))
+    else:
+        for line in lines(lock, output):
+            terminal.err.print(line)
 
 
 def summary(lock: Lock, output: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 import envlock
-from envlock.capture import cpu
+from envlock.capture import cpu, transfer
 from envlock.capture.active import active_python
 from envlock.capture.machine import unseen
 from envlock.capture.python import ask
@@ -32,7 +32,6 @@ from envlock.host.memory import Memory
 from envlock.host.observation import Observation, observe
 from envlock.host.reach import Reach
 from envlock.host.store import Store
-from envlock.lock import codec
 from envlock.lock.model import Lock
 from envlock.wheels import configuration
 from envlock.wheels.configuration import Index
@@ -84,7 +83,7 @@ def recall(asked: Question, store: Store) -> Lock | None:
         text = memory.recall("lock", reach.observe(), asked.about) if reach is not None else None
     if not isinstance(text, str):
         return None
-    lock = codec.loads(text.encode(), "remembered lock")
+    lock = transfer.loads(Lock, json.loads(text))
     return lock if all(store.find(one) is not None for one in _beside(lock)) else None
 
 
@@ -94,7 +93,7 @@ def keep(asked: Question, store: Store, lock: Lock, reach: Reach, begun: int) ->
     parts = [json.dumps(part) for part in (whole.trees, whole.without, whole.listings, whole.files)]
     with store.memory(_LOCKS, str(asked.python)) as memory:
         memory.hold("reach", _NOTHING, parts, asked.about)
-        memory.hold("lock", whole.observe(lambda: begun), codec.dumps(lock).decode(), asked.about)
+        memory.hold("lock", whole.observe(lambda: begun), json.dumps(transfer.dumps(lock)), asked.about)
 
 
 def _reach(memory: Memory, asked: Question) -> Reach | None:

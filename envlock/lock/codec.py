@@ -16,7 +16,6 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import tomli_w
-from packaging.pylock import Pylock, PylockValidationError
 
 from envlock.core.digest import Digest
 from envlock.core.printable import printable
@@ -132,6 +131,9 @@ def _tool(document: Mapping[str, object], root: str) -> Mapping[str, object]:
 
 def _validate(document: Mapping[str, object], root: str) -> None:
     """Hold the file against PEP 751, then refuse the parts of it that an environment's lock never has."""
+    # A capture only writes, and its writing is not to wait for this import.
+    from packaging.pylock import Pylock, PylockValidationError  # noqa: PLC0415
+
     try:
         Pylock.from_dict(document).validate()
     except PylockValidationError as error:

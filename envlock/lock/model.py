@@ -264,6 +264,11 @@ class Lock:
     extra: Extra = ()
 
     @property
+    def is_complete(self) -> bool:
+        """Whether everything was captured that was there to be captured."""
+        return all(gap.harmless for gap in self.gaps)
+
+    @property
     def platform(self) -> str:
         """The OCI platform, ``linux/amd64``."""
         return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(self.os.machine, self.os.machine)

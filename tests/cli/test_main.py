@@ -38,6 +38,16 @@ def test_help_loads_no_command() -> None:
     assert "The main job" in done.stdout
 
 
+def test_a_capture_loads_no_more_than_a_remembered_lock_needs() -> None:
+    program = (
+        "import sys\n"
+        "import envlock.cli.capture\n"
+        "print([name for name in ('rich', 'packaging.pylock', 'requests') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert _exit("--version") == 0
     assert capsys.readouterr().out == f"envlock {envlock.__version__}\n"
