@@ -47,7 +47,7 @@ def assemble(
     bytecode: tuple[Layer, ...] = ()
     if planned.bytecode:
         contents = (
-            *bytecode_layers.of_wheels(planned.groups, wheels, built.left_out, lock.python.minor),
+            *bytecode_layers.of_wheels(planned.groups, wheels, built.left_out, lock.python.minor, store),
             bytecode_layers.of_files(planned.own[0].files, planned.own[0].comment, store),
         )
         bytecode = bytecode_layers.build(

@@ -66,13 +66,14 @@ def of_wheels(
     wheels: Mapping[str, Path],
     left_out: Mapping[str, tuple[str, ...]],
     minor: str,
+    store: Store,
 ) -> tuple[Content, ...]:
     """Return the contents of the groups' layers. ``left_out``: each package's paths that it lost."""
     return tuple(
         Content(
             comment=bytecode_comment(group.comment),
             units=tuple(
-                (_wheel(package, wheels[package.name], minor), left_out.get(package.name, ()))
+                (_wheel(package, wheels[package.name], minor, store), left_out.get(package.name, ()))
                 for package in group.packages
             ),
         )
@@ -141,17 +142,17 @@ def _recalled(content: Content, compiler: Compiler, tag: str) -> tuple[Layer | N
     return () if layer is None else (layer,)
 
 
-def _wheel(package: Package, path: Path, minor: str) -> Unit:
+def _wheel(package: Package, path: Path, minor: str, store: Store) -> Unit:
     return Unit(
         label=f"{package.name} {package.version}",
         identity=f"wheel {package.wheel.sha256.hex} {minor} {INSTALL_FORMAT}",
-        opened=lambda: _sources(package, path, minor),
+        opened=lambda: _sources(package, path, minor, store),
     )
 
 
-def _sources(package: Package, path: Path, minor: str) -> Sources:
+def _sources(package: Package, path: Path, minor: str, store: Store) -> Sources:
     """Return the wheel's modules, as they are installed into site-packages."""
-    verify(package, path)
+    verify(package, path, store)
     site = site_packages(minor)
     with open_wheel(path, package.wheel.name) as reader:
         installed = install(read_contents(reader), minor=minor)

@@ -76,7 +76,7 @@ def _built(planned: ImagePlan, lock: Lock, store: Store) -> Iterator[Forecast]:
         return
     nowhere = {package.name: Path() for package in lock.packages}
     contents = (
-        *bytecode_layers.of_wheels(planned.groups, nowhere, without, minor),
+        *bytecode_layers.of_wheels(planned.groups, nowhere, without, minor, store),
         bytecode_layers.of_files(planned.own[0].files, planned.own[0].comment, store),
     )
     tag = interpreter.cache_tag(lock.python)

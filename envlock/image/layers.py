@@ -2,8 +2,8 @@
 
 Rules kept here:
 
-* A wheel's bytes are hashed before they are used, and every file in it is checked against RECORD
-  while its layer is written.
+* A wheel's bytes are hashed before they are used, unless they were before and the file has not changed
+  since, and every file in it is checked against RECORD while its layer is written.
 * A layer is remembered under everything that decides its bytes: the formats, the Python that names
   the library directory, each wheel's SHA-256, and the paths that another wheel owns. A remembered
   layer counts only while the store still has its blob with the right bytes.
@@ -12,14 +12,14 @@ Rules kept here:
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envlock.core.progress import Advance
 from envlock.host.files import file_digest
 from envlock.host.store import Store
-from envlock.image import remembered
+from envlock.image import handover, remembered
 from envlock.image.groups import WheelGroup
 from envlock.image.install import FORMAT as INSTALL_FORMAT
 from envlock.image.install import InstalledFile, install, site_packages
@@ -40,12 +40,13 @@ _LAYER_FACT = "wheel-layer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _WheelTask:
-    """A wheel to read. ``verified``: its SHA-256 was already checked in this build."""
+    """A wheel to read. ``read``: what was found in it in this build, when its SHA-256 was checked too."""
 
     package: Package
     path: Path
     minor: str
-    verified: bool = False
+    store: Store
+    read: str | None = None
     without: tuple[str, ...] = ()
 
 
@@ -77,7 +78,7 @@ def build_wheel_layers(
     with different contents, IntegrityError for wrong hashes.
     """
     tasks = {
-        package.name: _WheelTask(package=package, path=_wheel(wheels, package), minor=minor)
+        package.name: _WheelTask(package=package, path=_wheel(wheels, package), minor=minor, store=store)
         for group in groups
         for package in group.packages
     }
@@ -89,7 +90,7 @@ def build_wheel_layers(
             tuple(
                 replace(
                     tasks[package.name],
-                    verified=package.name in fresh,
+                    read=fresh.get(package.name),
                     without=without.get(package.name, ()),
                 )
                 for package in group.packages
@@ -109,14 +110,18 @@ def recalled(
     Nothing is read but what the store remembers: a wheel that it does not know counts as losing no path.
     """
     tasks = [
-        _WheelTask(package=package, path=Path(), minor=minor) for one in groups for package in one.packages
+        _WheelTask(package=package, path=Path(), minor=minor, store=store)
+        for one in groups
+        for package in one.packages
     ]
     without = left_out([known for task in tasks if (known := _known_paths(task, store)) is not None])
     found = [
         _group_task(
             group,
             tuple(
-                _WheelTask(package=one, path=Path(), minor=minor, without=without.get(one.name, ()))
+                _WheelTask(
+                    package=one, path=Path(), minor=minor, store=store, without=without.get(one.name, ())
+                )
                 for one in group.packages
             ),
             store,
@@ -147,14 +152,16 @@ def _wheel(wheels: Mapping[str, Path], package: Package) -> Path:
     return found
 
 
-def _indexed(tasks: tuple[_WheelTask, ...], store: Store) -> tuple[list[InstalledPaths], set[str]]:
-    """Return what each wheel installs, and the names of those that were read (and verified) just now."""
+def _indexed(tasks: tuple[_WheelTask, ...], store: Store) -> tuple[list[InstalledPaths], dict[str, str]]:
+    """Return what each wheel installs, and by name what was read (and verified) just now."""
     known = {task.package.name: _known_paths(task, store) for task in tasks}
     missing = [task for task in tasks if known[task.package.name] is None]
-    for task, files in run(_index, missing, [task.package.wheel.size for task in missing]):
+    fresh: dict[str, str] = {}
+    for task, (files, read) in run(_index, missing, [task.package.wheel.size for task in missing]):
         store.remember(_INDEX_FACT, _index_key(task), files)
         known[task.package.name] = _paths(task, files)
-    return [one for one in known.values() if one is not None], {task.package.name for task in missing}
+        fresh[task.package.name] = read
+    return [one for one in known.values() if one is not None], fresh
 
 
 def _known_paths(task: _WheelTask, store: Store) -> InstalledPaths | None:
@@ -176,30 +183,44 @@ def _index_key(task: _WheelTask) -> str:
     return json.dumps([INSTALL_FORMAT, task.minor, task.package.wheel.name, task.package.wheel.sha256.hex])
 
 
-def _index(task: _WheelTask) -> dict[str, str]:
-    """Return the hash and mode of each path that the wheel installs. Runs in a worker."""
-    verify(task.package, task.path)
-    with open_wheel(task.path, task.package.wheel.name) as reader:
-        return {file.path.text: f"{file.recorded} {file.mode:o}" for file in _installed(reader, task)}
+def _index(task: _WheelTask) -> tuple[dict[str, str], str]:
+    """Return the hash and mode of each path that the wheel installs, and all for writing. In a worker."""
+    with _opened(task) as (reader, installed):
+        files = {file.path.text: f"{file.recorded} {file.mode:o}" for file in installed}
+        return files, handover.packed(reader, installed)
 
 
-def _installed(reader: WheelReader, task: _WheelTask) -> tuple[InstalledFile, ...]:
-    return install(read_contents(reader), minor=task.minor)
+@contextmanager
+def _opened(task: _WheelTask) -> Iterator[tuple[WheelReader, tuple[InstalledFile, ...]]]:
+    """Yield the open wheel, once it is known to be the locked one, and what it installs."""
+    name = task.package.wheel.name
+    if task.read is not None:
+        members, installed = handover.unpacked(task.read)
+        with open_wheel(task.path, name, members) as reader:
+            yield reader, installed
+        return
+    verify(task.package, task.path, task.store)
+    with open_wheel(task.path, name) as reader:
+        yield reader, install(read_contents(reader), minor=task.minor)
 
 
-def verify(package: Package, path: Path) -> None:
-    """Raise InputError when the wheel can't be read, IntegrityError when it is not the locked one."""
+def verify(package: Package, path: Path, store: Store) -> None:
+    """Raise InputError when the wheel can't be read, IntegrityError when it is not the locked one.
+
+    ``store`` remembers files whose bytes were hashed before.
+    """
     try:
+        if store.has(path, package.wheel.sha256):
+            return
         found = file_digest(path)
     except OSError as error:
         raise InputError("cannot read a wheel", where=package.wheel.name, found=str(error)) from error
-    if found != package.wheel.sha256:
-        raise IntegrityError(
-            f"the wheel of {package.name} {package.version} is not the locked one",
-            where=package.wheel.name,
-            expected=str(package.wheel.sha256),
-            found=str(found),
-        )
+    raise IntegrityError(
+        f"the wheel of {package.name} {package.version} is not the locked one",
+        where=package.wheel.name,
+        expected=str(package.wheel.sha256),
+        found=str(found),
+    )
 
 
 def _group_task(group: WheelGroup, wheels: tuple[_WheelTask, ...], store: Store) -> _GroupTask:
@@ -236,10 +257,8 @@ def _build(task: _GroupTask) -> Layer:
     with ExitStack() as stack:
         members: list[Entry] = []
         for wheel in task.wheels:
-            if not wheel.verified:
-                verify(wheel.package, wheel.path)
-            reader = stack.enter_context(open_wheel(wheel.path, wheel.package.wheel.name))
-            members.extend(_entries(reader, wheel, verifier))
+            reader, installed = stack.enter_context(_opened(wheel))
+            members.extend(_entries(reader, installed, wheel, verifier))
         # Inside the store's block, so that a layer with a wrong file never gets a name.
         with task.store.writing() as sink:
             layer = write_layer(members, sink, comment=task.comment)
@@ -247,9 +266,11 @@ def _build(task: _GroupTask) -> Layer:
     return layer
 
 
-def _entries(reader: WheelReader, wheel: _WheelTask, verifier: Verifier) -> Iterator[Entry]:
+def _entries(
+    reader: WheelReader, installed: Iterable[InstalledFile], wheel: _WheelTask, verifier: Verifier
+) -> Iterator[Entry]:
     without = frozenset(wheel.without)
-    for file in _installed(reader, wheel):
+    for file in installed:
         if file.path.text not in without:
             yield Entry(path=file.path, mode=file.mode, content=_content(reader, file, verifier))
 

@@ -10,7 +10,7 @@ Rules kept here, beside those of :mod:`envlock.image.zip_archive`:
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.parser import HeaderParser
@@ -64,11 +64,15 @@ class WheelContents:
 class WheelReader:
     """An open wheel, whose directory has been checked."""
 
-    def __init__(self, read: ReadAt, size: int, filename: str) -> None:
-        """Read and check the directory of ``size`` bytes of wheel. Raises InputError."""
+    def __init__(
+        self, read: ReadAt, size: int, filename: str, members: Iterable[Member] | None = None
+    ) -> None:
+        """Read and check the directory of ``size`` bytes (InputError), or believe ``members``."""
         self._read = read
         self.filename = filename
-        self.members = {member.name: member for member in read_members(read, size, filename)}
+        if members is None:
+            members = read_members(read, size, filename)
+        self.members = {member.name: member for member in members}
 
     def where(self, name: str) -> str:
         """Return how errors name a file of this wheel."""
@@ -138,8 +142,11 @@ class WheelReader:
 
 
 @contextmanager
-def open_wheel(path: Path, filename: str) -> Iterator[WheelReader]:
-    """Yield the wheel at ``path``, called ``filename`` in errors. Raises InputError."""
+def open_wheel(path: Path, filename: str, members: Iterable[Member] | None = None) -> Iterator[WheelReader]:
+    """Yield the wheel at ``path``, called ``filename`` in errors. Raises InputError.
+
+    ``members``: those that were read from it before, which spares reading its directory.
+    """
     try:
         stream = path.open("rb", buffering=0)
     except OSError as error:
@@ -152,7 +159,7 @@ def open_wheel(path: Path, filename: str) -> Iterator[WheelReader]:
         def read_at(offset: int, length: int) -> bytes:
             return os.pread(descriptor, length, offset)
 
-        yield WheelReader(read_at, os.fstat(descriptor).st_size, filename)
+        yield WheelReader(read_at, os.fstat(descriptor).st_size, filename, members)
 
 
 def read_contents(reader: WheelReader) -> WheelContents:

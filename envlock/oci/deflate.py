@@ -26,7 +26,7 @@ MEMBER_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _STORED = 65_535
 _SHORTEST, _LONGEST = 3, 258
 # A run takes up to 15 bytes, of which 5 are the next stored block's head.
-_ZEROS = re.compile(rb"\0{32,4096}")
+_ZEROS = re.compile(rb"(\0{32,4096})")
 _END = b"\1\0\0\xff\xff"
 _PIECE = 1 << 18
 
@@ -51,14 +51,14 @@ def stored_member(data: bytes) -> bytes:
 def header_member(data: bytes) -> bytes:
     """Return a gzip member that holds ``data`` uncompressed but for its runs of zeros."""
     parts = [MEMBER_HEADER]
-    position = 0
-    for run in _ZEROS.finditer(data):
-        start, end = run.span()
-        parts += _stored(data[position:start])
-        parts.append(_zeros(end - start))
-        position = end
-    parts += _stored(data[position:])
-    parts += (_END, member_trailer(zlib.crc32(data), len(data)))
+    for number, piece in enumerate(_ZEROS.split(data)):
+        if number % 2:
+            parts.append(_zeros(len(piece)))
+        elif 0 < len(piece) <= _STORED:  # nearly always: not worth a call
+            parts += _stored_head(len(piece)), piece
+        else:
+            parts += _stored(piece)
+    parts += _END, member_trailer(zlib.crc32(data), len(data))
     return b"".join(parts)
 
 

@@ -19,6 +19,7 @@ _FIELDS = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _FLAGS: dict[Kind, bytes] = {"file": b"0", "directory": b"5", "symlink": b"2"}
 _ZERO_ID = b"0000000\0"
 _MAGIC = b"ustar\x0000"
+_NO_CHECKSUM = b" " * 8
 _NAME, _PREFIX = 100, 155
 _LARGEST_SIZE = 0o77777777777
 _PAX_NAME = b"././@PaxHeader"
@@ -70,24 +71,11 @@ def _split(name: str) -> tuple[bytes, bytes] | None:
 def _ustar(
     split: tuple[bytes, bytes], *, flag: bytes, mode: int, size: int, mtime: int, link: bytes
 ) -> bytes:
-    block = _FIELDS.pack(
-        split[0],
-        b"%07o\0" % mode,
-        _ZERO_ID,
-        _ZERO_ID,
-        b"%011o\0" % size,
-        b"%011o\0" % mtime,
-        b"        ",
-        flag,
-        link,
-        _MAGIC,
-        b"",
-        b"",
-        b"",
-        b"",
-        split[1],
-    )
-    return b"%b%06o\0%b" % (block[:148], sum(block), block[155:])
+    before = split[0], b"%07o\0" % mode, _ZERO_ID, _ZERO_ID, b"%011o\0" % size, b"%011o\0" % mtime
+    after = flag, link, _MAGIC, b"", b"", b"", b"", split[1]
+    # The sum of a block whose checksum is spaces; the zeros between the fields add nothing.
+    checksum = sum(b"".join((*before, _NO_CHECKSUM, *after)))
+    return _FIELDS.pack(*before, b"%06o\0 " % checksum, *after)
 
 
 def _pax(records: dict[str, str]) -> bytes:
