@@ -8,6 +8,7 @@ import ctypes
 import hashlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import json
 import subprocess
 import sys
@@ -146,6 +147,11 @@ class Simulator(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         return None
+
+
+def simulated(name: str) -> Any:
+    """Return the simulated module ``name``, which is not imported."""
+    return importlib.util.module_from_spec(importlib.machinery.ModuleSpec(name, Simulator(name)))
 
 
 def asked(suite: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """LightGBM, XGBoost and numba, simulated by modules that keep what they are given."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,9 @@ def rnd_get_np_state_ptr(): return "numpy"
 def rnd_get_py_state_ptr(): return "python"
 given = {}
 def rnd_seed(state, value): given[state] = value
+def rnd_get_state(state): return held[state]
+def rnd_set_state(state, value): held[state] = value
+held = {"numpy": (624, (1, 2)), "python": (7, (3, 2**32 - 1))}
 """
 
 
@@ -71,14 +75,35 @@ print(json.dumps([one.params for one in made]))
     assert found == [own, {"seed": 3, "n_jobs": 1}, {}, {**own, "random_state": None}]
 
 
-def test_numba_gets_a_seed_for_each_of_its_generators(image: FakeImage) -> None:
-    package = image.packages / "numba"
+def numba_in(packages: Path) -> None:
+    package = packages / "numba"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "_helperlib.py").write_text(FAKE_NUMBA)
+
+
+def test_numba_gets_a_seed_for_each_of_its_generators(image: FakeImage) -> None:
+    numba_in(image.packages)
     code = "import json, numba\nfrom numba import _helperlib\nprint(json.dumps(_helperlib.given))\n"
     found = json.loads(image.job(code, "--seed", "42").stdout)
     assert found == {"numpy": handed("numba"), "python": handed("numba", "python")}
+
+
+def test_each_of_numbas_generators_goes_on_from_a_checkpoint(image: FakeImage) -> None:
+    numba_in(image.packages)
+    code = """
+import json, numba
+from numba import _helperlib
+from envlock.runtime.checkpoint import generators
+before = dict(_helperlib.held)
+found = json.loads(json.dumps(generators.snapshot()))
+_helperlib.held.update(numpy=(0, ()), python=(0, ()))
+generators.restore(found)
+assert _helperlib.held == before, _helperlib.held
+print(json.dumps(found["numba"]))
+"""
+    found = json.loads(image.job(code, "--seed", "42").stdout)
+    assert found == [[624, [1, 2]], [7, [3, 2**32 - 1]]]
 
 
 @pytest.mark.parametrize("level", ["none", "warn"])

@@ -1,12 +1,16 @@
 """NVML, simulated: the calls of its C library, answered from a list."""
 
+import ctypes
 from typing import Any
 
 import pytest
 
-from envlock.runtime import image, nvml, preflight
+from envlock.runtime import hostfacts, nvml, preflight, preparation
+from envlock.runtime import image as images
 from envlock.runtime.hostfacts import GpuDevice
-from tests.runtime.conftest import HOST, IMAGE
+from envlock.runtime.layout import Layout
+from envlock.runtime.options import Options
+from tests.runtime.conftest import HOST, IMAGE, FakeImage
 
 
 class Library:
@@ -64,10 +68,25 @@ def test_a_driver_without_nvml_is_no_error(load: Any) -> None:
     assert nvml.devices(load) == ()
 
 
+def test_a_run_asks_the_driver_that_the_host_has(image: FakeImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(("NVIDIA H200", (9, 0)))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    monkeypatch.setattr(hostfacts, "read", lambda _: HOST.replace(driver="580.65"))
+    root = str(image.root / "envlock")
+    prepared = preparation.prepare(Options(), image.environ({}), Layout(root=root, work=str(image.work)))
+    assert prepared.host.gpus == (GpuDevice("NVIDIA H200", "9.0"),)
+    assert library.ended
+    library.held = ()
+    of_proc = HOST.replace(driver="580.65", gpus=(GpuDevice("NVIDIA T4"),))
+    monkeypatch.setattr(hostfacts, "read", lambda _: of_proc)
+    prepared = preparation.prepare(Options(), image.environ({}), Layout(root=root, work=str(image.work)))
+    assert prepared.host == of_proc
+
+
 def test_another_gpu_is_named_with_its_architecture() -> None:
     h200 = {"model": "NVIDIA H200", "capability": "9.0", "memory": 2**37, "mig": False}
     gpu = {"driver": "580.65", "cuda": "13.0", "devices": [h200]}
-    found = image.parse({**IMAGE, "os": {"machine": "x86_64"}, "gpu": gpu}, "image.json")
+    found = images.parse({**IMAGE, "os": {"machine": "x86_64"}, "gpu": gpu}, "image.json")
     host = HOST.replace(gpus=nvml.devices(lambda _: Library(("A100", (8, 0)))))
     (reason,) = preflight.grade(found, host, isa="portable", gpu="compatible").reasons
     assert reason.text == "captured on NVIDIA H200 (sm_90), this host has A100 (sm_80): numerics may differ"

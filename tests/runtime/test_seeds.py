@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import sys
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from envlock.runtime import seeds
 from envlock.runtime.errors import InputError
 from envlock.runtime.manifest import Manifest, SeedingPolicy
 from envlock.runtime.seeds import Seeding
+from tests.runtime.simulated_frameworks import simulated
 
 VECTORS = [
     (42, (), 1683570371, 7230879687354897425, 0x64593EC3CA6054119B44A577B9E3D5A4),
@@ -160,3 +162,14 @@ def test_own_streams_with_a_seed_set_by_hand(monkeypatch: pytest.MonkeyPatch) ->
     assert seeds.seed("data", 128) == expected
     assert seeds.generator("data").bit_generator.seed_seq.entropy == expected  # type: ignore[attr-defined]
     assert "ENVLOCK_PROC" not in os.environ
+
+
+def test_a_jax_key_holds_all_64_bits_of_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVLOCK_SEED", "42")
+    jax, jax.numpy = simulated("jax"), simulated("jax.numpy")
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    high, low = divmod(seeds.seed("dropout", 64), 2**32)
+    key = seeds.jax_key("dropout")
+    assert high
+    array = f"jax.numpy.array([{high}, {low}], 'uint32')"
+    assert repr(key) == f"jax.random.wrap_key_data({array}, impl='threefry2x32')"
