@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import time
-from binascii import hexlify
 
 from envlock.runtime import decimals, determinism, job, outputs, preparation, record, report, spool, told
 from envlock.runtime.image import Gap
@@ -59,7 +58,7 @@ def run(prepared: Prepared, given: Options, layout: Layout) -> int:
 
 def _begun(prepared: Prepared, inputs: tuple[FileHash, ...]) -> RunRecord:
     return RunRecord(
-        run=hexlify(os.urandom(_RUN_BYTES)).decode("ascii"),
+        run=os.urandom(_RUN_BYTES).hex(),
         state="running",
         manifest=prepared.manifest,
         rank=prepared.rank,

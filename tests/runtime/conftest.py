@@ -56,7 +56,8 @@ HOST = HostFacts(
     gpus=(),
 )
 _MAIN = """
-import os, sys
+import gc, os, sys
+gc.disable()
 if "COVERAGE_PROCESS_CONFIG" in os.environ:
     sys.path.append({site!r})
     import coverage

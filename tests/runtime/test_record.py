@@ -133,3 +133,14 @@ def test_ordinary_words_are_left_alone() -> None:
     words = ("python", "-c", "print('a=b')", "--lr=3", "https://index.example/a@b", "--token", "--next")
     assert masking.command(words) == words
     assert not masking.looks_secret("WANDB_MODE")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("HF_TOKEN", "Client-Secret", "PASSWD", "OLDPWD", "--credentials", "PRIVATE", "X_AUTH", "apikey"),
+        *("API_KEY", "api-key", "ACCESSKEY", "AWS_ACCESS_KEY_ID", "Cookie", "signature", "SENTRY_DSN"),
+    ],
+)
+def test_a_name_with_a_word_for_a_secret_is_masked(name: str) -> None:
+    assert masking.value(name, "hunter2") == masking.MASK
