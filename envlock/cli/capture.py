@@ -140,7 +140,7 @@ def _specification(
 
 
 def _progress() -> Progress:
-    # Colours and bars take longer to import than a lock takes that is remembered.
+    # Slow to import beside a lock that is remembered, and a quiet capture shows nothing.
     from envlock.cli import terminal  # noqa: PLC0415
 
     return terminal.progress(quiet=False)
