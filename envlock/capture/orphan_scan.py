@@ -111,13 +111,17 @@ class Scan:
                 below.append((entry.path, pile or _Pile(self._most)))
             elif _is_file(entry):
                 top.take(entry, owned=self._is_owned(entry, self._site))
+            else:
+                self._neither(entry, self._site)
         self._decide(self._site, top, below)
 
     def _directory(self, directory: str, above: tuple[str, ...]) -> _Pile | None:
         """Return what is below ``directory``; None when some of it is owned, and all is decided on."""
         pile, undecided = _Pile(self._most), []
         for entry in _entries(directory):
-            if _is_directory(entry) and entry.name not in _CACHES:
+            if entry.name in _CACHES:
+                continue
+            if _is_directory(entry):
                 real = self._followed(entry, above)
                 if real is not None:
                     inner = self._directory(entry.path, (*above, real))
@@ -125,6 +129,8 @@ class Scan:
                     undecided.append((entry.path, inner or _Pile(self._most)))
             elif _is_file(entry):
                 pile.take(entry, owned=self._is_owned(entry, above[-1]))
+            else:
+                self._neither(entry, above[-1])
         if pile.owned:
             self._decide(directory, pile, undecided)
             return None
@@ -162,11 +168,18 @@ class Scan:
             return f"{above[-1]}/{entry.name}"
         real = os.path.realpath(entry.path)
         if real in above:
+            if not self._is_owned(entry, above[-1]):
+                self._found.named.append((self._name(entry.path), "is a link to a directory that it lies in"))
             return None
         if real.startswith(f"{self._site}/") or os.path.isfile(f"{real}/__init__.py"):
             return real
         self._found.named.append((self._name(entry.path), "is a link that leads out of site-packages"))
         return None
+
+    def _neither(self, entry: "os.DirEntry[str]", real: str) -> None:
+        """Name a pipe, a socket, a device, or a link that leads nowhere."""
+        if not self._is_owned(entry, real):
+            self._found.named.append((self._name(entry.path), "is neither a file nor a directory"))
 
     def _is_owned(self, entry: "os.DirEntry[str]", real: str) -> bool:
         """Tell whether a distribution has the file, or its source where it is bytecode."""

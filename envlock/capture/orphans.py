@@ -8,6 +8,7 @@ same. Rules kept here:
 
 * A directory that no distribution has a file in is carried whole where a module is in it. In a directory
   that some distribution owns, modules are carried; data there (caches, downloads) is named.
+* A link in a circle, a link that leads nowhere and a pipe are named.
 * A secret, a file that can't be read, and a text that names a home directory are named, never carried.
 * envlock's runtime, which each image that it built has, is none of the job's.
 * What installers and the interpreter leave is neither: bytecode, caches, ``distutils-precedence.pth``,
@@ -182,6 +183,5 @@ def _gaps(found: Found, kept: tuple[CarriedFile, ...]) -> Iterator[Gap]:
         yield Gap(subject=NAME, reason=more, harmless=True)
     for what, reason in sorted(set(found.named))[:most]:
         yield Gap(subject=what if what.isprintable() else ascii(what)[1:-1], reason=f"left out: {reason}")
-    if len(found.named) > most:
-        hidden = len(set(found.named)) - most
+    if (hidden := len(set(found.named)) - most) > 0:
         yield Gap(subject=NAME, reason=f"left out: {hidden} more files and directories")

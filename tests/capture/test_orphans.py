@@ -188,7 +188,7 @@ def test_an_environment_inside_a_source_directory_is_looked_through_itself(tmp_p
     assert sites.names(found) == ["dropped.py"]
 
 
-def test_links_in_a_circle_and_pipes_are_passed_over(site: Site) -> None:
+def test_links_in_a_circle_and_pipes_are_named(site: Site) -> None:
     site.put("left/__init__.py")
     (site.path / "left/loop").symlink_to(site.path)
     (site.path / "self").symlink_to(site.path / "self")
@@ -197,8 +197,22 @@ def test_links_in_a_circle_and_pipes_are_passed_over(site: Site) -> None:
     (site.path / "root").symlink_to("/")
     found, gaps = read(site)
     assert found is not None
-    assert reasons(gaps)["root"] == "left out: is a link that leads out of site-packages"
     assert sites.names(found) == ["left/__init__.py"]
+    assert [(gap.subject, gap.reason) for gap in gaps if not gap.harmless] == [
+        ("file.py", "left out: is neither a file nor a directory"),
+        ("left/loop", "left out: is a link to a directory that it lies in"),
+        ("pipe.py", "left out: is neither a file nor a directory"),
+        ("root", "left out: is a link that leads out of site-packages"),
+        ("self", "left out: is neither a file nor a directory"),
+    ]
+
+
+def test_links_in_a_circle_and_pipes_of_a_distribution_are_its_own(site: Site) -> None:
+    demo = site.install("demo", {"demo/__init__.py": ""})
+    (site.path / "demo/loop").symlink_to(site.path / "demo")
+    os.mkfifo(site.path / "demo/pipe")
+    links = tuple(RecordEntry(path=f"demo/{name}", sha256=None, size=None) for name in ("loop", "pipe"))
+    assert read(site, replace(demo, record=(*demo.record, *links))) == (None, ())
 
 
 def test_files_of_a_linked_package_are_its_distribution_s(site: Site, tmp_path: Path) -> None:
