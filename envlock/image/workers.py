@@ -2,13 +2,14 @@
 
 Rules kept here: the largest task first, so that none is left for the end; the first error ends the
 rest; an interrupt (Ctrl-C reaches every process of the terminal's group) ends each task through its
-own clean-up, so that nothing half-written stays behind.
+own clean-up, so that nothing half-written stays behind; a worker whose parent was killed ends too.
 """
 
 import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -61,8 +62,16 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
 def _begin() -> None:
     _ignore_interrupts()
+    # A killed parent sends no word: its workers would wait for tasks for ever, and hold their memory.
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     # A wheel of 10,000 files is a million objects without a cycle, which would be searched again and again.
     gc.disable()
 

@@ -1,5 +1,9 @@
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +34,12 @@ def interrupt(path: str) -> int:
         signal.pause()
     finally:
         Path(path).unlink()
+    return 0
+
+
+def stay(path: str) -> int:
+    Path(path).write_text(str(os.getpid()))
+    signal.pause()
     return 0
 
 
@@ -70,3 +80,27 @@ def test_an_interrupted_task_cleans_up(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         list(workers.run(interrupt, [str(tmp_path / "a"), str(tmp_path / "b")], [BIG, BIG]))
     assert list(tmp_path.iterdir()) == []
+
+
+def until(ready: Callable[[], bool]) -> bool:
+    """Wait for it a minute at most."""
+    for _ in range(600):
+        if ready():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@needs_cpus
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    code = (
+        "import sys; from envlock.image import workers; from tests.image.test_workers import BIG, stay; "
+        "list(workers.run(stay, sys.argv[1:], [BIG, BIG]))"
+    )
+    argv = [sys.executable, "-c", code, *map(str, paths)]
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2]) as parent:
+        assert until(lambda: all(path.exists() and path.read_text() for path in paths))
+        parent.kill()
+    processes = [Path("/proc", path.read_text()) for path in paths]
+    assert until(lambda: not any(process.exists() for process in processes))
