@@ -52,6 +52,8 @@ class Finder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec that the other finders give, its loader covered; None for other modules."""
+        if name == "numpy":
+            _before_numpy()
         if name not in _TARGETS:
             return None
         if name == "torch":
@@ -146,6 +148,12 @@ def _cover(spec: ModuleSpec, name: str) -> None:
         loader.exec_module = exec_module  # type: ignore[method-assign]  # covered for one call
     except AttributeError:
         spec.loader = _StandIn(loader, name)  # type: ignore[assignment]  # a loader by its methods
+
+
+def _before_numpy() -> None:
+    from envlock.runtime.frameworks import numpy
+
+    numpy.before_import()
 
 
 def _before_torch() -> None:

@@ -411,6 +411,28 @@ os.wait()
     assert "cannot seed torch again" in done.stderr
 
 
+OLD_NUMPY = """
+import os, warnings
+variable = "During parsing environment variable 'NPY_DISABLE_CPU_FEATURES':\\n"
+if os.environ["NPY_DISABLE_CPU_FEATURES"] == "AVX512F":
+    warnings.warn(variable + "You cannot disable CPU features (AVX512F), since they are not supported "
+                  "by your machine.", RuntimeWarning)
+else:
+    warnings.warn(variable + "You cannot disable CPU feature 'SSE', since it is part of the baseline "
+                  "optimizations.", RuntimeWarning)
+"""
+
+
+@pytest.mark.parametrize(("feature", "told"), [("AVX512F", False), ("SSE", True)])
+def test_an_old_numpy_warns_only_of_features_that_the_cpu_has(
+    image: FakeImage, feature: str, *, told: bool
+) -> None:
+    (image.work / "numpy.py").write_text(OLD_NUMPY)
+    done = image.job("import numpy", env={"NPY_DISABLE_CPU_FEATURES": feature})
+    assert done.status == 0
+    assert ("You cannot disable CPU feature" in done.stderr) is told
+
+
 def test_a_cupy_seed_of_the_users_is_kept(image: FakeImage) -> None:
     (image.work / "cupy.py").touch()
     code = "import cupy, os; print(os.environ['CUPY_SEED'])"

@@ -4,15 +4,32 @@
 take entropy from ``numpy.random.bit_generator.randbits``; replaced, it gives child ``gen/<ordinal>``,
 the ordinal counting within the process. scikit-learn's and SciPy's ``random_state=None`` use the
 legacy generator.
+
+NumPy 1.24 (1.26 no more) shows a warning of features that NPY_DISABLE_CPU_FEATURES names and the CPU lacks,
+which under ``portable`` is every AVX-512 feature on most CPUs: that warning alone is not shown.
 """
 
 from __future__ import annotations
+
+import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _MOST_BITS = 256
+_LACKED = (
+    r"During parsing environment variable 'NPY_DISABLE_CPU_FEATURES':\n"
+    r"You cannot disable CPU features \([^)]*\), since they are not supported by your machine"
+)
+
+
+def before_import() -> None:
+    """Have NumPy not warn that a feature which is to be off is not there at all."""
+    if os.environ.get("NPY_DISABLE_CPU_FEATURES"):
+        import warnings
+
+        warnings.filterwarnings("ignore", _LACKED, RuntimeWarning)
 
 
 def after_import(module: Any) -> None:
