@@ -71,7 +71,11 @@ def test_the_projects_code_is_the_last_layer(
     assert project.built("--project", "code", "-o", f"docker:{image}") != first
     assert printed(engine, image, "--seed", "1", "--", "python", "train.py") == "two\n"
     done = project.envlock("build", "--plan", "--json", "--project", "code")
-    assert json.loads(done.stdout)["layers"][-1] == {"holds": "project", "bytes": 52}
+    assert json.loads(done.stdout)["layers"][-1] == {
+        "holds": "project",
+        "bytes": 52,
+        "state": "build",
+    }
 
 
 def test_a_dockerfile_is_built_and_pinned(
