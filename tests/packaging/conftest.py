@@ -15,7 +15,8 @@ from tests.wheels.conftest import index
 __all__ = ["debian", "engine", "index"]
 
 ROOT = Path(__file__).parents[2]
-DEBIAN = "envlock-test/debian:1"
+# A tag for each process of the tests: one engine serves them all, and each removes its own.
+DEBIAN = f"envlock-test/debian-{os.getpid()}:1"
 
 
 @pytest.fixture(scope="session")
