@@ -28,6 +28,17 @@ def register(stream: str, seed: Seed) -> None:
     seed(False)
 
 
+def register_number(stream: str) -> Callable[[], int]:
+    """Keep a seed for ``stream`` that fits a signed 32-bit integer; return what tells the process's own."""
+    numbers = [0]
+
+    def seed(forked: bool) -> None:  # noqa: ARG001, FBT001 - as Seed has it
+        numbers[0] = take(stream, 32) & (2**31 - 1)
+
+    register(stream, seed)
+    return lambda: numbers[0]
+
+
 def reseed(*, forked: bool) -> None:
     """Seed every framework that this process has loaded again."""
     for stream, seed in list(_seeded.items()):

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-# LightGBM's seeds are signed 32-bit integers.
-_MASK = 2**31 - 1
 _SEED_NAMES = ("seed", "random_seed", "random_state")
 _SPLIT_NAMES = ("force_row_wise", "force_col_wise")
 _DETERMINISTIC = "deterministic"
@@ -27,12 +25,7 @@ def after_import(module: Any) -> None:
     """Complete the parameters of every training."""
     from envlock.runtime import frameworks, processes
 
-    seeds = [0]
-
-    def seed(forked: bool) -> None:  # noqa: ARG001, FBT001 - as frameworks.Seed has it
-        seeds[0] = frameworks.take("lightgbm", 32) & _MASK
-
-    frameworks.register("lightgbm", seed)
+    seed = frameworks.register_number("lightgbm")
     initialise = module.Booster.__init__
 
     def completed_initialise(
@@ -40,7 +33,7 @@ def after_import(module: Any) -> None:
     ) -> None:
         if train_set is not None:
             given = {**(getattr(train_set, "params", None) or {}), **(params or {})}
-            params = {**completed(given, seeds[0], frameworks.level()), **(params or {})}
+            params = {**completed(given, seed(), frameworks.level()), **(params or {})}
         initialise(self, params, train_set, *args, **kwargs)
 
     processes.replace(module.Booster, "__init__", initialise, completed_initialise)

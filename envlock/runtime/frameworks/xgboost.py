@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-# XGBoost's seed is a signed integer.
-_MASK = 2**31 - 1
 _SEED_NAMES = ("seed", "random_state")
 _THREAD_NAMES = ("nthread", "n_jobs")
 
@@ -23,12 +21,7 @@ def after_import(module: Any) -> None:
     """Complete the parameters of every booster that is not a copy of another one."""
     from envlock.runtime import frameworks, processes
 
-    seeds = [0]
-
-    def seed(forked: bool) -> None:  # noqa: ARG001, FBT001 - as frameworks.Seed has it
-        seeds[0] = frameworks.take("xgboost", 32) & _MASK
-
-    frameworks.register("xgboost", seed)
+    seed = frameworks.register_number("xgboost")
     initialise = module.Booster.__init__
 
     def completed_initialise(
@@ -36,7 +29,7 @@ def after_import(module: Any) -> None:
     ) -> None:
         initialise(self, params, cache, model_file)
         if model_file is None:
-            self.set_param(completed(dict(params or {}), seeds[0], frameworks.level()))
+            self.set_param(completed(dict(params or {}), seed(), frameworks.level()))
 
     processes.replace(module.Booster, "__init__", initialise, completed_initialise)
 
