@@ -1,1 +1,1 @@
-"""Placeholder docstring, to be replaced by the owner."""
+"""Where images run: embedded in Linux namespaces, in Docker, in podman; and where bases come from."""

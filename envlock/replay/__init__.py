@@ -1,1 +1,1 @@
-"""Placeholder docstring, to be replaced by the owner."""
+"""Runs, and what they prove: running a manifest, running a record again, comparing records."""

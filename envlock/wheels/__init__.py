@@ -1,1 +1,1 @@
-"""Placeholder docstring, to be replaced by the owner."""
+"""Exact artifacts: finding an installed package's wheel on an index, fetching, checking, repacking it."""
