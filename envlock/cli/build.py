@@ -110,6 +110,7 @@ DEFAULT_IMAGE = Path(".envlock") / "image"
 @options.network
 @options.as_json
 @options.quiet
+@options.verbose
 def command(
     *,
     locks: tuple[Path, ...],

@@ -72,6 +72,7 @@ from envlock.wheels import sidecar
 @options.network
 @options.as_json
 @options.quiet
+@options.verbose
 @click.argument("job", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND…]")
 def command(
     *,

@@ -54,6 +54,7 @@ _FILES = 5
 @options.verify
 @options.as_json
 @options.quiet
+@options.verbose
 def command(
     *,
     lock: Path,

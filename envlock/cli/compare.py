@@ -27,6 +27,7 @@ _STYLES = {"equal": "green", "differ": "red", "not in all": "red", "missing": "y
 @click.argument("records", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @options.as_json
 @options.quiet
+@options.verbose
 def command(*, records: tuple[Path, ...], as_json: bool, quiet: bool) -> int:
     """Compare the run records A B [...]: exit statuses and outputs decide, the rest explains.
 

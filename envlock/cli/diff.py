@@ -28,7 +28,9 @@ _DIGEST = 19
 @click.argument("a", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("b", type=click.Path(dir_okay=False, path_type=Path))
 @options.as_json
-def command(*, a: Path, b: Path, as_json: bool) -> int:
+@options.quiet
+@options.verbose
+def command(*, a: Path, b: Path, as_json: bool, quiet: bool) -> int:
     """Show what changes from lockfile A to lockfile B. Exit 0: nothing; 1: something.
 
     \b
@@ -37,7 +39,7 @@ def command(*, a: Path, b: Path, as_json: bool) -> int:
     found = diff(file.read(a), file.read(b))
     if as_json:
         terminal.print_json(_members(found))
-    else:
+    elif not quiet:
         _print(found)
     return 0 if found.empty else 1
 

@@ -20,7 +20,7 @@ from envlock.runtime.errors import EnvlockError, RefusedError
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 _WORDS = "envlock.words"
-_LACKS_DASHES = " Put -- before a command: envlock run -- python train.py"
+_LACKS_DASHES = ". Put -- before a command: envlock run -- python train.py"
 
 
 class JobCommand(click.Command):

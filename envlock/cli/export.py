@@ -89,6 +89,7 @@ class Request:
 @options.network
 @options.as_json
 @options.quiet
+@options.verbose
 def command(
     *,
     lock: Path,

@@ -16,6 +16,7 @@ from envlock.image.comparison import compare
 @click.option("--all", "everything", is_flag=True, help="List every file, not only counts for each package.")
 @options.as_json
 @options.quiet
+@options.verbose
 def command(*, a: str, b: str, everything: bool, as_json: bool, quiet: bool) -> int:
     """Show what changes from image A to image B. Exit status: 0 nothing, 1 something.
 

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import click
 
+from envlock.cli import trace
+
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 DEFAULT_LOCK = Path("pylock.envlock.toml")
@@ -16,6 +18,18 @@ def quiet(function: Decorated) -> Decorated:
     return click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on standard error.")(
         function
     )
+
+
+def verbose(function: Decorated) -> Decorated:
+    """Add ``--verbose``, which acts by itself: the command is not told."""
+    return click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda _context, _parameter, wanted: trace.begin() if wanted else None,
+        help="Also tell every request and every program that is run, on standard error.",
+    )(function)
 
 
 def as_json(function: Decorated) -> Decorated:

@@ -42,6 +42,7 @@ from envlock.runtime.manifest import Manifest
 )
 @options.as_json
 @options.quiet
+@options.verbose
 def command(
     *,
     record: Path,

@@ -57,6 +57,7 @@ from envlock.runtime.record import RunRecord
     "--json", "as_json", is_flag=True, help="End standard error with one line of JSON about the run."
 )
 @options.quiet
+@options.verbose
 def command(
     *,
     manifest: Path | None,

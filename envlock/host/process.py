@@ -1,12 +1,19 @@
 """Starting other programs: the one place that does."""
 
+import logging
 import os
+import shlex
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from envlock.runtime import masking
 from envlock.runtime.errors import UnreachableError
+
+_LOG = logging.getLogger(__name__)
+_WIDTH = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +37,7 @@ def run(
 
     Raises UnreachableError when the program can't be started or takes longer than ``timeout`` seconds.
     """
+    begun = time.monotonic()
     try:
         done = subprocess.run(
             list(argv), env=env, cwd=cwd, input=stdin, capture_output=True, timeout=timeout, check=False
@@ -43,4 +51,13 @@ def run(
             expected=f"an end within {timeout:g} seconds",
             found="still running",
         ) from error
+    if _LOG.isEnabledFor(logging.DEBUG):
+        took = time.monotonic() - begun
+        _LOG.debug("%s: exit status %d after %.3f s", _line(argv), done.returncode, took)
     return Completed(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def _line(argv: Sequence[str]) -> str:
+    """Return the command as one line: of a script only its beginning, and no secrets."""
+    text = shlex.join(word.partition("\n")[0] for word in masking.command(tuple(argv)))
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
