@@ -20,7 +20,6 @@ from typing import Final
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from envlock.host.files import CHUNK
 from envlock.image.record import RecordedHash, parse_record
 from envlock.image.zip_archive import STORED, Member, read_members
 from envlock.image.zip_end import ReadAt
@@ -28,6 +27,8 @@ from envlock.oci.deflate import Deflated, inflate
 from envlock.runtime.errors import InputError
 
 _LARGEST_WHOLE: Final = 64 << 20
+# What is inflated from it stays in the processor's cache until it is hashed.
+_PIECE: Final = 1 << 16
 _PLACEHOLDER: Final = b"#!python"
 
 
@@ -104,7 +105,7 @@ class WheelReader:
     def pieces(self, name: str) -> Iterator[bytes]:
         """Yield a file's bytes; size and CRC-32 are checked at its end (InputError)."""
         stream = self.deflated(name)
-        return self._stored(self.members[name]) if stream is None else inflate(stream.pieces(), stream)
+        return self._stored(self.members[name]) if stream is None else inflate(stream)
 
     def deflated(self, name: str) -> Deflated | None:
         """Return a file's deflate stream, or None when the file is stored uncompressed."""
@@ -120,8 +121,8 @@ class WheelReader:
         )
 
     def _raw(self, member: Member) -> Iterator[bytes]:
-        for start in range(0, member.compressed_size, CHUNK):
-            length = min(CHUNK, member.compressed_size - start)
+        for start in range(0, member.compressed_size, _PIECE):
+            length = min(_PIECE, member.compressed_size - start)
             piece = self._read(member.offset + start, length)
             if len(piece) != length:
                 raise InputError("a wheel changed while it was read", where=self.where(member.name))

@@ -12,12 +12,12 @@ Rules kept here (RFC 1951, RFC 1952):
 
 import re
 import struct
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from envlock.core.inflating import Decompress, InflateError, crc32, decompressobj
 from envlock.runtime.errors import InputError
 
 MEMBER_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -45,7 +45,7 @@ class Deflated:
 
 def stored_member(data: bytes) -> bytes:
     """Return a gzip member that holds ``data`` uncompressed."""
-    return b"".join((MEMBER_HEADER, *_stored(data), _END, member_trailer(zlib.crc32(data), len(data))))
+    return b"".join((MEMBER_HEADER, *_stored(data), _END, member_trailer(crc32(data), len(data))))
 
 
 def header_member(data: bytes) -> bytes:
@@ -58,7 +58,7 @@ def header_member(data: bytes) -> bytes:
             parts += _stored_head(len(piece)), piece
         else:
             parts += _stored(piece)
-    parts += _END, member_trailer(zlib.crc32(data), len(data))
+    parts += _END, member_trailer(crc32(data), len(data))
     return b"".join(parts)
 
 
@@ -108,41 +108,53 @@ def member_trailer(crc: int, size: int) -> bytes:
     return struct.pack("<II", crc, size & 0xFFFFFFFF)
 
 
-def inflate(pieces: Iterable[bytes], stream: Deflated) -> Iterator[bytes]:
-    """Yield the inflated bytes of ``pieces``, which carry ``stream``, 256 KiB at most at a time.
+def inflate(stream: Deflated) -> Iterator[bytes]:
+    """Yield the inflated bytes of ``stream``. Raises as :func:`spliced`."""
+    return (plain for _, plain in spliced(stream))
+
+
+def spliced(stream: Deflated) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (compressed, plain): the next bytes of the stream, and some of what comes of all so far.
+
+    Together they are the stream and its inflated bytes. Of the latter, each time 256 KiB at most.
 
     Raises InputError when the stream does not end exactly at its last byte, or has another size or
     CRC-32 than declared.
     """
-    inflater = zlib.decompressobj(wbits=-15)
+    inflater = decompressobj(wbits=-15)
     crc = size = 0
-    for data in _inflated(inflater, pieces, stream):
-        size += len(data)
-        if size > stream.size:
-            raise _bad(stream, f"{stream.size} bytes", "more")
-        crc = zlib.crc32(data, crc)
-        yield data
+    for piece in stream.pieces():
+        compressed = rest = piece
+        more = True
+        while more:
+            plain = _inflated(inflater, rest, stream)
+            size += len(plain)
+            if size > stream.size:
+                raise _bad(stream, f"{stream.size} bytes", "more")
+            crc = crc32(plain, crc)
+            yield compressed, plain
+            compressed, rest = b"", inflater.unconsumed_tail
+            # When all that there was room for has come, more may follow without any rest.
+            more = not inflater.eof and bool(rest or len(plain) == _PIECE)
+        if inflater.unused_data:
+            raise _bad(stream, "the deflate stream's end at its last byte", "more bytes after it")
     if not inflater.eof:
         raise _bad(stream, "a complete deflate stream", "an end in the middle")
+    _check(stream, size, crc)
+
+
+def _inflated(inflater: Decompress, data: bytes, stream: Deflated) -> bytes:
+    try:
+        return inflater.decompress(data, _PIECE)
+    except InflateError as error:
+        raise _bad(stream, "a deflate stream", str(error)) from error
+
+
+def _check(stream: Deflated, size: int, crc: int) -> None:
     if size != stream.size:
         raise _bad(stream, f"{stream.size} bytes", f"{size} bytes")
     if crc != stream.crc:
         raise _bad(stream, f"CRC-32 {stream.crc:08x}", f"{crc:08x}")
-
-
-def _inflated(inflater: "zlib._Decompress", pieces: Iterable[bytes], stream: Deflated) -> Iterator[bytes]:
-    for piece in pieces:
-        rest = piece
-        while rest and not inflater.eof:
-            try:
-                data = inflater.decompress(rest, _PIECE)
-            except zlib.error as error:
-                raise _bad(stream, "a deflate stream", str(error)) from error
-            rest = inflater.unconsumed_tail
-            yield data
-        # Bytes after the end: left over in this piece, or a whole piece that came too late.
-        if rest or inflater.unused_data:
-            raise _bad(stream, "the deflate stream's end at its last byte", "more bytes after it")
 
 
 def _bad(stream: Deflated, expected: str, found: str) -> InputError:

@@ -23,8 +23,8 @@ from envlock.oci.deflate import (
     MEMBER_HEADER,
     Deflated,
     header_member,
-    inflate,
     member_trailer,
+    spliced,
     stored_member,
 )
 from envlock.oci.estargz import Chunk, TableOfContents
@@ -228,25 +228,22 @@ class _LayerWriter:
         self._header(entry, size=stream.size)
         self._flush()
         offset = self._offset
-        # An empty file has no body, so its two bytes of deflate are checked but not written.
-        compressed = self._copied(stream) if stream.size else stream.pieces()
         state = hashlib.sha256()
         observe = splice.observe or state.update
-        for piece in inflate(compressed, stream):
-            self._plain(piece)
-            observe(piece)
+        if stream.size:
+            self._emit(MEMBER_HEADER)
+        for compressed, plain in spliced(stream):
+            # An empty file has no body, so its two bytes of deflate are checked but not written.
+            if stream.size:
+                self._emit(compressed)
+            self._plain(plain)
+            observe(plain)
         if stream.size:
             self._emit(member_trailer(stream.crc, stream.size))
             sha256 = splice.sha256 or Digest(state.hexdigest())
             chunk = Chunk(offset=offset, size=stream.size, sha256=sha256)
             self._table.add_file(entry.path.relative, entry.mode, sha256, (chunk,))
         self._put(tar.padding(stream.size))
-
-    def _copied(self, stream: Deflated) -> Iterator[bytes]:
-        self._emit(MEMBER_HEADER)
-        for piece in stream.pieces():
-            self._emit(piece)
-            yield piece
 
     def _plain(self, data: bytes) -> None:
         """Count bytes of the plain tar, which the caller writes in some form."""

@@ -26,7 +26,7 @@ def stream(body: bytes, *, size: int, crc: int, piece: int = 1000) -> Deflated:
 
 
 def read(of: Deflated) -> bytes:
-    return b"".join(inflate(of.pieces(), of))
+    return b"".join(inflate(of))
 
 
 @given(st.binary(min_size=1, max_size=200_000))
@@ -61,6 +61,13 @@ def test_stored_blocks_hold_at_most_65535_bytes(size: int) -> None:
 @pytest.mark.parametrize("piece", [1, 7, 1 << 20])
 def test_a_true_stream_inflates_however_it_is_cut(piece: int) -> None:
     assert read(stream(raw(TEXT), size=len(TEXT), crc=zlib.crc32(TEXT), piece=piece)) == TEXT
+
+
+@pytest.mark.parametrize("more", [0, 100, 258, 259])
+def test_what_a_last_repeat_adds_beyond_a_whole_piece_is_not_lost(more: int) -> None:
+    """The inflater has then taken all of its input, and has no room for all that it says."""
+    data = bytes((1 << 18) + more)
+    assert read(stream(raw(data), size=len(data), crc=zlib.crc32(data), piece=1 << 20)) == data
 
 
 @pytest.mark.parametrize(
