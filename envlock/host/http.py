@@ -7,7 +7,7 @@ Rules kept here:
 * A transfer that breaks off goes on where it stopped; at the fifth break it is given up.
 * What an error says depends on the fault alone: no addresses of objects, ports of this machine, tokens.
 
-``requests`` honours netrc, proxies and REQUESTS_CA_BUNDLE by itself; envlock adds PIP_CERT and
+``requests`` honours netrc, proxies, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE; envlock adds PIP_CERT and
 SSL_CERT_FILE, which users behind a corporate CA already set for pip and uv.
 """
 
@@ -21,10 +21,11 @@ from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, TooManyRedirects
+from requests.utils import get_environ_proxies
 from urllib3 import BaseHTTPResponse, exceptions
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import IncompleteRead, InvalidHeader, MaxRetryError, NameResolutionError
@@ -33,6 +34,7 @@ from urllib3.util import Retry
 from envlock.core.redaction import redacted
 from envlock.host.files import CHUNK
 from envlock.host.store import HashingWriter
+from envlock.host.tls import SharingAdapter
 from envlock.runtime.errors import InputError, UnreachableError
 
 TIMEOUT = (10.0, 120.0)
@@ -41,6 +43,7 @@ QUESTION_TIMEOUT = (10.0, 30.0)
 """The same for small answers."""
 LONGEST_WAIT = 30.0
 _BREAKS = 5
+_BUNDLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 _STATUSES = (408, 429, 500, 502, 503, 504)
 Ask = Callable[[Mapping[str, str]], requests.Response]
 """Gives the answer, open for streaming, to a request with these headers."""
@@ -64,14 +67,13 @@ def session(
 ) -> requests.Session:
     """Return a session that tries again as the module says, with 16 pooled connections.
 
-    ``timeout`` holds where a request names none. The CA bundle is ``ca_bundle``, else PIP_CERT,
-    REQUESTS_CA_BUNDLE or SSL_CERT_FILE of ``environ``. Raises InputError when there is no such file.
+    ``timeout`` holds where a request names none. The CA bundle is ``ca_bundle``, else the first of _BUNDLES
+    in ``environ``. Raises InputError when there is no such file.
     """
-    named = (environ.get(name) for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))
-    bundle = ca_bundle or next(filter(None, named), None)
+    bundle = ca_bundle or next(filter(None, map(environ.get, _BUNDLES)), None)
     if bundle is not None and not Path(bundle).exists():
         raise InputError("there is no such CA bundle", where=bundle, hint="see --ca-bundle and PIP_CERT")
-    made = requests.Session()
+    made = _Session()
     retry = _Patience(
         total=4,
         connect=2,
@@ -81,11 +83,33 @@ def session(
         # A status is told by who asked, who knows what it means.
         raise_on_status=False,
     )
-    adapter = _TimedAdapter(timeout, retry)
+    adapter = _TimedAdapter(bundle, timeout, retry)
     made.mount("https://", adapter)
     made.mount("http://", adapter)
     made.verify = bundle or True
     return made
+
+
+class _Session(requests.Session):
+    """A session that looks for proxies once for each host: for each request it would take 0.3 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._proxies: dict[str, dict[str, str]] = {}
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Return what holds for a request: what it says itself, the environment's proxies, the session's."""
+        parts = urlsplit(url)
+        place = f"{parts.scheme}://{parts.netloc}/"
+        if self.trust_env and place not in self._proxies:
+            self._proxies[place] = get_environ_proxies(place)
+        return {
+            "proxies": {**self.proxies, **self._proxies.get(place, {}), **(proxies or {})},
+            "stream": self.stream if stream is None else stream,
+            # Requests would let REQUESTS_CA_BUNDLE beat what the user says on the command line.
+            "verify": self.verify if verify is None else verify,
+            "cert": cert or self.cert,
+        }
 
 
 class _Patience(Retry):
@@ -112,12 +136,12 @@ class _Patience(Retry):
             return inf
 
 
-class _TimedAdapter(HTTPAdapter):
+class _TimedAdapter(SharingAdapter):
     """An adapter with a timeout for requests that name none."""
 
-    def __init__(self, timeout: tuple[float, float], retry: Retry) -> None:
+    def __init__(self, bundle: str | None, timeout: tuple[float, float], retry: Retry) -> None:
         self._timeout = timeout
-        super().__init__(max_retries=retry, pool_maxsize=16)
+        super().__init__(bundle, max_retries=retry, pool_maxsize=16)
 
     def send(
         self,

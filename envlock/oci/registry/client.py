@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from envlock.host import http
 from envlock.host.backoff import RETRIABLE, Backoff
+from envlock.host.tls import SharingAdapter
 from envlock.oci.registry.authorization import Authorization, answer, read_challenge
 from envlock.oci.registry.credentials import Credentials, find
 from envlock.oci.registry.reference import Reference
@@ -207,7 +207,7 @@ def connected(
     with http.session(environ, ca_bundle) as session:
         # Tries again are decided here, where it is known what was sent.
         for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=16))
+            session.mount(scheme, SharingAdapter(session.verify, pool_maxsize=16))
         yield Repository(reference=reference, session=session, credentials=find(reference, environ))
 
 
