@@ -23,7 +23,7 @@ DEFLATED = make_zip(
     changed(
         wheel_items(files={"demo/__init__.py": b"abc" * 100}),
         "demo/__init__.py",
-        body=zlib.compress(b"abc" * 100, wbits=-15),
+        body=zlib.compress(b"abc" * 100)[2:-4],  # without zlib's own frame
     )
 )
 SEEDS = (PLAIN, STORED, DEFLATED)
