@@ -73,8 +73,13 @@ def is_bytecode(path: str) -> bool:
 
 
 def is_made_by_installer(path: str, dist_info: str) -> bool:
-    """Tell whether ``path`` is a file of the dist-info directory that an installer writes."""
+    """Tell whether ``path`` is a file that an installer writes for a wheel of this dist-info directory.
+
+    virtualenv, which copies the first packages of an environment, leaves an empty file beside it.
+    """
     directory, _, name = path.rpartition("/")
+    if not directory:
+        return name == f"{dist_info.removesuffix('.dist-info')}.virtualenv"
     return directory == dist_info and name in _MADE_BY_INSTALLERS
 
 

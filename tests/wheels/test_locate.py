@@ -13,7 +13,7 @@ import requests
 from envlock.core.digest import Digest
 from envlock.core.progress import Silent
 from envlock.host.store import Store
-from envlock.lock.environment import DirectUrl
+from envlock.lock.environment import DirectUrl, RecordEntry
 from envlock.lock.model import CondaPackage, Gap, Package
 from envlock.wheels.locate import Located, locate
 from tests.wheels.conftest import Environment, IndexSimulator, Locate, describe, wheel
@@ -135,6 +135,20 @@ def test_scripts_data_and_headers_do_not_hide_a_match(
     )
     index.add(made)
     assert only(find(environment.install(made))).evidence == "matched"
+
+
+def test_what_virtualenv_writes_beside_the_metadata_does_not_hide_a_match(
+    environment: Environment, index: IndexSimulator, find: Locate
+) -> None:
+    made = wheel("demo", "1.0", BIG)
+    index.add(made)
+    installed = environment.install(made)
+    note = RecordEntry(path="demo-1.0.virtualenv", sha256=None, size=None)
+    found = only(find(replace(installed, record=(*installed.record, note))))
+    assert found.evidence == "matched"
+    other = RecordEntry(path="other-1.0.virtualenv", sha256=None, size=None)
+    found = only(find(replace(installed, record=(*installed.record, other))))
+    assert found.evidence == "repacked"
 
 
 def test_a_changed_data_file_is_no_match(
