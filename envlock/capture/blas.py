@@ -19,7 +19,7 @@ from envlock.runtime.errors import UnreachableError
 
 _NUMERIC = re.compile(
     r"^lib(?:scipy_)?(openblas|mkl_rt|mkl_core|blis|flexiblas|gomp|iomp5|omp|tbb|blas|lapack)"
-    r"(?:64_|p|_ilp64)?(?:-[\w.]+?)?\.so(?:\.([0-9.]+))?$"
+    r"(?:64_|p|_ilp64)*(?:-[\w.-]+?)?\.so(?:\.([0-9.]+))?$"
 )
 # The configuration that each build of OpenBLAS carries as text, as openblas_get_config gives it.
 _OPENBLAS = re.compile(rb"OpenBLAS (\d+(?:\.\d+)+(?:\.dev)?) ([ -~]*)")

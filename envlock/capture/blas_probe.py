@@ -16,6 +16,24 @@ _AFFIXES = tuple((before, after) for before in ("scipy_", "") for after in ("64_
 _OPENBLAS_LAYERS = {0: "sequential", 1: "pthreads", 2: "openmp"}
 
 
+_TRIES = 6
+
+
+def loaded(path: str, tries: int = _TRIES) -> ctypes.CDLL:
+    """Load a library, and first what it needs and the loader does not find, where that lies beside it.
+
+    A wheel's repaired library may have no search path of its own: the extension module's leads to all.
+    """
+    try:
+        return ctypes.CDLL(path)
+    except OSError as error:
+        beside = os.path.join(os.path.dirname(path), str(error).partition(":")[0])
+        if tries == 0 or beside == path or not os.path.isfile(beside):
+            raise
+    loaded(beside, tries - 1)
+    return loaded(path, tries - 1)
+
+
 def function(library: ctypes.CDLL, name: str, result: Any) -> Optional[Any]:  # noqa: UP045 (as above)
     """Return the answer of a function without arguments, or None where the library has none."""
     found = getattr(library, name, None)
@@ -72,7 +90,7 @@ def main() -> None:
         name = os.path.basename(path)
         asked = openblas if "openblas" in name else blis if "blis" in name else mkl
         try:
-            facts = asked(ctypes.CDLL(path))
+            facts = asked(loaded(path))
         except (OSError, AttributeError, ValueError):
             continue
         sys.stdout.write(json.dumps({"path": path, **facts}) + "\n")
