@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
+from envlock.capture import licences
 from envlock.capture.python import home_of
 from envlock.core.redaction import redacted
 from envlock.lock.environment import DirectUrl, InstalledDistribution, RecordEntry
@@ -84,6 +85,7 @@ def _distribution(facts: Raw) -> InstalledDistribution | Gap:
         record=tuple(_record(facts["RECORD"])),
         requires_python=_one(metadata, "Requires-Python"),
         requires=tuple(sorted(metadata.get_all("Requires-Dist", []))),
+        licences=licences.read(metadata),
         installer=(facts["INSTALLER"] or "").strip() or None,
         direct_url=_direct_url(facts["direct_url.json"]),
         # A wheel can't have such a WHEEL file: it gets another.

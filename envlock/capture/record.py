@@ -8,7 +8,7 @@ cost more in bookkeeping than in hashing.
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ _VERIFIED = "installed-files"
 def verify(
     distributions: tuple[InstalledDistribution, ...], progress: Progress, store: Store | None = None
 ) -> tuple[InstalledDistribution, ...]:
-    """Return the distributions with ``modified`` and its digest filled in, in the same order.
+    """Return the distributions with ``modified`` and both digests filled in, in the same order.
 
     What is found is remembered in ``store``; without one, every file is hashed.
     """
@@ -123,11 +123,31 @@ def _end(check: _Check, advance: Advance) -> tuple[str, ...]:
 
 def _with_modified(distribution: InstalledDistribution, found: tuple[str, ...]) -> InstalledDistribution:
     """Return the distribution with what :func:`_differing` found."""
-    if not found:
-        return distribution
-    text = "\n".join(found).encode("utf-8", "surrogateescape")
-    modified = tuple(sorted(line.partition(" ")[2] for line in found))
-    return replace(distribution, modified=modified, modified_digest=Digest.of(text))
+    changed = {path: digest for digest, _, path in (line.partition(" ") for line in found)}
+    return replace(
+        distribution,
+        modified=tuple(sorted(changed)),
+        modified_digest=_digest_of(found) if found else None,
+        content_digest=_content(distribution, changed),
+    )
+
+
+def _content(distribution: InstalledDistribution, changed: Mapping[str, str]) -> Digest | None:
+    """Return the digest of what is imported, as it is: the same for whichever installer put it there.
+
+    Installers write the metadata directory and what lies outside in ways of their own.
+    """
+    own = ("../", "/", f"{distribution.dist_info}/")
+    lines = [
+        f"{digest} {entry.path}"
+        for entry in _entries(distribution)
+        if not entry.path.startswith(own) and (digest := changed.get(entry.path, entry.sha256))
+    ]
+    return _digest_of(sorted(lines)) if lines else None
+
+
+def _digest_of(lines: Iterable[str]) -> Digest:
+    return Digest.of("\n".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def _entries(distribution: InstalledDistribution) -> Iterator[RecordEntry]:

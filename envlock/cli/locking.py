@@ -18,6 +18,7 @@ from envlock.engines.bases import Standing
 from envlock.host.reach import Reach
 from envlock.host.store import Store
 from envlock.lock import adoption
+from envlock.lock.dependencies import with_dependencies
 from envlock.lock.environment import Environment
 from envlock.lock.model import Gap, Lock, Package
 from envlock.wheels import configuration, credentials, locate
@@ -121,6 +122,7 @@ def _lock(
         environment=environment.variables,
         gaps=tuple(sorted({*environment.gaps, *located.gaps, *standing.gaps, *_stated(request)})),
     )
+    lock = with_dependencies(lock, environment.distributions)
     if earlier is not None:
         lock = adoption.adopted(lock, earlier)
     return lock, located.final

@@ -13,6 +13,7 @@ from envlock.lock.model import Lock, Package, Python, SystemPackage
 def adopted(lock: Lock, earlier: Lock) -> Lock:
     """Return ``lock`` with the entries of ``earlier`` for what is the same in both, and their gaps."""
     packages = {_content(one): one for one in earlier.packages}
+    # Who needs whom is a fact of all packages, and some may have come or gone.
     system = {_identity(one): one for one in earlier.system_packages}
     same_packages = {one.name for one in lock.packages if _content(one) in packages}
     same_system = {one.name for one in lock.system_packages if _identity(one) in system}
@@ -20,7 +21,9 @@ def adopted(lock: Lock, earlier: Lock) -> Lock:
     return replace(
         lock,
         python=_python(lock.python, earlier.python),
-        packages=tuple(packages.get(_content(one), one) for one in lock.packages),
+        packages=tuple(
+            replace(packages.get(_content(one), one), dependencies=one.dependencies) for one in lock.packages
+        ),
         system_packages=tuple(system.get(_identity(one), one) for one in lock.system_packages),
         gaps=tuple(sorted({*lock.gaps, *told})),
     )

@@ -12,7 +12,7 @@ Rules kept here (docs/lockfile.md):
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import tomli_w
@@ -25,13 +25,18 @@ from envlock.lock.tables import from_table, read_array, read_table, shown, to_ta
 from envlock.lock.text import parse
 from envlock.runtime.errors import InputError, IntegrityError
 
-_IN_PACKAGE = ("name", "version", "requires_python", "wheel")
+_IN_PACKAGE = ("name", "version", "requires_python", "dependencies", "wheel")
 _IN_LOCK = ("requires_python", "packages")
 # What would make a package conditional or give it another artifact than its one wheel.
 _REFUSED = ("marker", "vcs", "directory", "archive", "sdist")
 _REFUSED_IN_LOCK = ("environments", "extras", "dependency-groups", "default-groups")
 _END = "end"
 _EDITED = "a lock is not edited by hand: capture again, or restore the file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dependency:
+    name: str
 
 
 def dumps(lock: Lock) -> bytes:
@@ -80,6 +85,7 @@ def loads(data: bytes, where: str) -> Lock:
         reserved=("version", "environment-id", _END),
     )
     _check_identity(lock, tool, root)
+    _check_dependencies(packages, root)
     return lock
 
 
@@ -91,6 +97,8 @@ def _package_table(package: Package) -> dict[str, object]:
     table: dict[str, object] = {"name": package.name, "version": package.version}
     if package.requires_python is not None:
         table["requires-python"] = package.requires_python
+    if package.dependencies:
+        table["dependencies"] = [{"name": name} for name in package.dependencies]
     own = to_table(package, without=_IN_PACKAGE)
     own["entry-digest"] = str(entry_digest(package))
     return {**table, "wheels": [entry], "tool": {"envlock": own}}
@@ -168,12 +176,20 @@ def _package(value: object, where: str) -> Package:
             "name": table["name"],
             "version": version,
             "requires_python": table.get("requires-python"),
+            "dependencies": _dependencies(table.get("dependencies", []), f"{where}.dependencies"),
             "wheel": _wheel(read_table(wheels[0], f"{where}.wheels[0]"), f"{where}.wheels[0]"),
         },
         reserved=("entry-digest",),
     )
     _check_entry(package, read_table(own, where), where)
     return package
+
+
+def _dependencies(value: object, where: str) -> tuple[str, ...]:
+    """Return the names. PEP 751 lets a dependency say more, for locks that have a name more than once."""
+    return tuple(
+        from_table(_Dependency, one, f"{where}[{i}]").name for i, one in enumerate(read_array(value, where))
+    )
 
 
 def _wheel(table: Mapping[str, object], where: str) -> Wheel:
@@ -230,6 +246,14 @@ def _refuse_duplicates(packages: list[Package], root: str) -> None:
         if package.name in seen:
             raise wrong(f"{root} packages[{i}].name", "each package once", package.name)
         seen.add(package.name)
+
+
+def _check_dependencies(packages: list[Package], root: str) -> None:
+    known = {package.name for package in packages}
+    for i, package in enumerate(packages):
+        for j, name in enumerate(package.dependencies):
+            if name not in known:
+                raise wrong(f"{root} packages[{i}].dependencies[{j}].name", "a package of this lock", name)
 
 
 def _check_entry(package: Package, own: Mapping[str, object], where: str) -> None:

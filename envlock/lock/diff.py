@@ -5,7 +5,8 @@ other bytes, and with the same bytes recorded otherwise. Then every other table 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from envlock.core.digest import Digest
 from envlock.lock.facts import TABLES, Facts, Listed, Value, tables
@@ -14,6 +15,8 @@ from envlock.lock.model import Lock, Package
 from envlock.lock.tables import to_table
 
 _IDENTITY = ("name", "version", "wheel")
+# What older locks do not have: a lock in which no package has any does not know it.
+_LATER: Final[dict[str, Any]] = {"content_digest": None, "licences": (), "dependencies": ()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +65,8 @@ class LockDiff:
 
 def diff(a: Lock, b: Lock) -> LockDiff:
     """Return what changes from ``a`` to ``b``."""
-    before = {one.name: one for one in a.packages}
-    after = {one.name: one for one in b.packages}
+    unknown = {field: none for field, none in _LATER.items() if not (_knows(a, field) and _knows(b, field))}
+    before, after = ({one.name: replace(one, **unknown) for one in side.packages} for side in (a, b))
     both = [(before[name], after[name]) for name in sorted(before.keys() & after.keys())]
     ours, theirs = tables(a), tables(b)
     compared = ((name, _facts(ours[name], theirs[name])) for name in TABLES)
@@ -84,6 +87,10 @@ def diff(a: Lock, b: Lock) -> LockDiff:
         recorded=_changes(both, _recorded),
         tables=tuple((name, changes) for name, changes in compared if changes),
     )
+
+
+def _knows(lock: Lock, field: str) -> bool:
+    return any(getattr(package, field) for package in lock.packages)
 
 
 def _changes(

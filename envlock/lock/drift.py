@@ -96,30 +96,50 @@ def _packages(lock: Lock, now: Environment) -> Iterator[Drift]:
 
 
 def _same_version(before: Package, after: InstalledDistribution) -> Iterator[Drift]:
-    """Yield how the bytes of one version differ: another commit, edited files."""
-    subject = f"{before.name} {before.version}"
+    """Yield how the bytes of one version differ: another commit, edited files, another build."""
+    told = (*_other_origin(before, after), *_edits(before, after))
+    yield from told
+    if not told and _is_same_content(before, after) is False:
+        digests = (str(before.content_digest), str(after.content_digest))
+        yield _drift("results", "packages", f"{before.name} {before.version} files", *digests)
+
+
+def _other_origin(before: Package, after: InstalledDistribution) -> Iterator[Drift]:
     locked, found = dict(before.origin), _origin(after)
     for key in _ORIGIN:
         if key in locked and key in found and locked[key] != found[key]:
-            yield _drift("results", "packages", f"{subject} {key}", locked[key], found[key])
+            subject = f"{before.name} {before.version} {key}"
+            yield _drift("results", "packages", subject, locked[key], found[key])
+
+
+def _edits(before: Package, after: InstalledDistribution) -> Iterator[Drift]:
     edited = tuple(sorted(set(after.modified) - set(before.modified)))
     restored = tuple(sorted(set(before.modified) - set(after.modified)))
-    again = _edited_again(before, after)
+    if _is_same_content(before, after):
+        # Installed from the lock: its wheel holds the files as they had been edited.
+        restored = ()
     for files, was, now in (
         (edited, "as installed", "edited"),
         (restored, "edited", "as installed"),
-        (again, "edited", "edited otherwise"),
+        (_edited_again(before, after), "edited", "edited otherwise"),
     ):
         if files:
             count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
             yield Drift(
                 grade="results",
                 part="packages",
-                subject=subject,
+                subject=f"{before.name} {before.version}",
                 locked=f"{count} {was}",
                 found=now,
                 files=files,
             )
+
+
+def _is_same_content(before: Package, after: InstalledDistribution) -> bool | None:
+    """Tell whether the same files are installed; None where one side does not know."""
+    if after.editable or None in (before.content_digest, after.content_digest):
+        return None
+    return before.content_digest == after.content_digest
 
 
 def _edited_again(before: Package, after: InstalledDistribution) -> tuple[str, ...]:

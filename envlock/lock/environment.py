@@ -88,8 +88,12 @@ class InstalledDistribution:
     """RECORD paths whose bytes differ from RECORD, or that are missing."""
     modified_digest: Digest | None = None
     """Of their paths and bytes; None where there are none."""
+    content_digest: Digest | None = None
+    """Of the files in ``site`` that RECORD lists, as they are; None where it lists none."""
     requires: tuple[str, ...] = ()
     """``Requires-Dist`` lines of METADATA, sorted."""
+    licences: tuple[str, ...] = ()
+    """As :attr:`envlock.lock.model.Package.licences`."""
     conda: CondaPackage | None = None
     """The conda package that put it there, where one did: it is trusted before ``direct_url``."""
     root: Path = Path("/")

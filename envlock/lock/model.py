@@ -56,6 +56,12 @@ class Package:
     editable: bool = False
     build: Pairs = ()
     """How a package that no index has was built: ``generator``, ``compiler``, ``torch``, ``cuda``."""
+    content_digest: Digest | None = None
+    """Of the files in site-packages as they were, so that other bytes of the same version are noticed."""
+    licences: tuple[str, ...] = ()
+    """One SPDX expression, or the names that the metadata gives."""
+    dependencies: tuple[str, ...] = ()
+    """The packages of the lock that it needs, sorted."""
     extra: Extra = ()
 
 

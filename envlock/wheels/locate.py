@@ -161,6 +161,9 @@ def _repack_all(
             missing=missing,
             editable=one.editable,
             build=build_facts.read(one, made.members, facts),
+            # An editable install's RECORD lists what leads to its source, not the code.
+            content_digest=None if one.editable else one.content_digest,
+            licences=one.licences,
         )
         yield package, (*_changes(package), *_left_out(one, made))
 
@@ -200,6 +203,8 @@ def _package(distribution: InstalledDistribution, found: Found) -> Package:
         requires_python=_requires_python(distribution),
         index=found.index,
         origin=_origin(distribution),
+        content_digest=distribution.content_digest,
+        licences=distribution.licences,
     )
 
 

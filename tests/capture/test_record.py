@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from envlock.capture import record
+from envlock.core.digest import Digest
 from envlock.core.progress import Advance, Silent
 from envlock.host.store import Store
 from envlock.lock.environment import InstalledDistribution, RecordEntry
@@ -242,3 +243,34 @@ def test_the_digest_of_modified_files_is_that_of_their_bytes(
         assert digest() == seen[-1]
     assert None not in seen
     assert seen[0] != seen[1]
+
+
+def _content(installed: InstalledDistribution, *entries: RecordEntry) -> Digest | None:
+    whole = replace(installed, record=(*installed.record, *entries))
+    (found,) = record.verify((whole,), Silent())
+    return found.content_digest
+
+
+def test_the_digest_of_the_content_is_that_of_the_files_however_they_came_there(site: Path) -> None:
+    installed = _installed(site)
+    known = _content(installed)
+    written_by_installers = (
+        RecordEntry(path="../../bin/tool", sha256=_hash(b"tool"), size=4),
+        RecordEntry(path="pkg-1.dist-info/INSTALLER", sha256=_hash(b"pip"), size=3),
+        RecordEntry(path="pkg/__pycache__/b.pyc", sha256=_hash(b"code"), size=4),
+    )
+    assert _content(installed, *written_by_installers) == known
+    # An edit, and then the installation of a wheel that was made of the edited files.
+    (site / _FILES[0]).write_bytes(b"edited")
+    edited = _content(installed)
+    assert edited not in (None, known)
+    entries = tuple(
+        replace(one, sha256=_hash(b"edited")) if one.path == _FILES[0] else one for one in installed.record
+    )
+    (found,) = record.verify((replace(installed, record=entries),), Silent())
+    assert (found.modified, found.content_digest) == ((), edited)
+
+
+def test_without_a_record_no_content_is_known(site: Path) -> None:
+    (found,) = record.verify((replace(_installed(site), record=()),), Silent())
+    assert found.content_digest is None

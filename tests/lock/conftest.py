@@ -56,6 +56,9 @@ TORCH = Package(
     missing=("torch/cuda/nccl.py",),
     editable=True,
     build=(("compiler", "gcc 12.2.0"), ("generator", "setuptools (80.9.0)")),
+    content_digest=_digest("torch's files"),
+    licences=("BSD-3-Clause",),
+    dependencies=("numpy",),
 )
 
 

@@ -57,7 +57,7 @@ def dataclass_of(kind: Any) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def packages(draw: st.DrawFn, name: str) -> Package:
+def packages(draw: st.DrawFn, name: str, known: list[str]) -> Package:
     """Return a package that is one to PEP 751 as well: its version is one, its wheel is named after it."""
     version = draw(versions)
     wheel = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
@@ -71,6 +71,7 @@ def packages(draw: st.DrawFn, name: str) -> Package:
         version=version,
         wheel=Wheel(name=wheel, sha256=draw(digests), size=draw(sizes), **place),
         requires_python=draw(st.sampled_from([None, ">=3.9"])),
+        dependencies=tuple(sorted(draw(st.sets(st.sampled_from(known))))),
     )
 
 
@@ -81,7 +82,7 @@ def locks(draw: st.DrawFn) -> Lock:
     drawn: Lock = draw(dataclass_of(Lock))
     return replace(
         drawn,
-        packages=tuple(draw(packages(name)) for name in chosen),
+        packages=tuple(draw(packages(name, chosen)) for name in chosen),
         requires_python=draw(st.sampled_from(["==3.11.*", ">=3.9"])),
         system_packages=_sorted(drawn.system_packages, "name", "architecture", "version"),
         conda=_sorted(drawn.conda, "name", "version", "build", "channel"),

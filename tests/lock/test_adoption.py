@@ -43,3 +43,10 @@ def test_who_installed_the_interpreter_is_believed_of_the_same_one_only(lock: Lo
     newer = replace(seen, version="3.11.9")
     assert adopted(replace(lock, python=seen), lock).python == lock.python
     assert adopted(replace(lock, python=newer), lock).python == newer
+
+
+def test_who_needs_whom_is_what_was_found(lock: Lock) -> None:
+    numpy, torch = lock.packages
+    found = adopted(replace(lock, packages=(replace(torch, dependencies=()),)), lock)
+    assert found.packages == (replace(torch, dependencies=()),)
+    assert adopted(lock, replace(lock, packages=(numpy,))).packages == lock.packages

@@ -49,6 +49,19 @@ def test_the_text_is_a_valid_pep_751_lockfile_with_one_hashed_wheel_each(lock: L
         assert wheel.size is not None
 
 
+def test_who_needs_whom_stands_where_pep_751_has_it(lock: Lock) -> None:
+    text = dumps(lock).decode()
+    pylock = Pylock.from_dict(tomllib.loads(text))
+    assert [one.dependencies for one in pylock.packages] == [None, [{"name": "numpy"}]]
+    # A lock that says more of a dependency, as PEP 751 allows, is read; one of no package is not.
+    more = text.replace('{ name = "numpy" }', '{ name = "numpy", version = "2.4.6" }')
+    assert loads(more.encode(), "x") == lock
+    other = text.replace('{ name = "numpy" }', '{ name = "pandas" }')
+    with pytest.raises(InputError) as raised:
+        loads(other.encode(), "x")
+    assert "packages[1].dependencies[0].name" in str(raised.value)
+
+
 def test_the_order_of_the_values_does_not_show_in_the_text(lock: Lock) -> None:
     turned = replace(
         lock,

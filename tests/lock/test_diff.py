@@ -50,6 +50,20 @@ def test_other_bytes_of_one_version_come_with_the_reason(lock: Lock) -> None:
     assert change.note.startswith("no longer edited: numpy/a.py")
 
 
+def test_what_an_older_lock_does_not_know_is_no_difference(lock: Lock) -> None:
+    older = replace(
+        lock,
+        packages=tuple(
+            replace(one, content_digest=None, licences=(), dependencies=()) for one in lock.packages
+        ),
+    )
+    assert diff(older, lock).empty
+    assert diff(lock, older).empty
+    relicensed = replace(lock, packages=(lock.packages[0], replace(lock.packages[1], licences=("MIT",))))
+    (change,) = diff(lock, relicensed).recorded
+    assert (change.before, change.after) == ("licences ['BSD-3-Clause']", "licences ['MIT']")
+
+
 def test_the_same_bytes_recorded_otherwise_are_a_group_of_their_own(lock: Lock) -> None:
     numpy, torch = lock.packages
     moved = replace(

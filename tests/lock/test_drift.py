@@ -100,6 +100,32 @@ def test_files_edited_or_restored_since_are_named(lock: Lock, unchanged: Environ
     )
 
 
+def test_another_build_of_the_same_version_is_told(lock: Lock, unchanged: Environment) -> None:
+    numpy, torch = unchanged.distributions
+    known, other = Digest.of(b"captured"), Digest.of(b"reinstalled")
+    locked = replace(lock, packages=(replace(lock.packages[0], content_digest=known), lock.packages[1]))
+    same = replace(unchanged, distributions=(replace(numpy, content_digest=known), torch))
+    assert drift(locked, same) == ()
+    rebuilt = replace(numpy, content_digest=other)
+    assert told(drift(locked, replace(unchanged, distributions=(rebuilt, torch)))) == [
+        ("results", "packages", "numpy 2.4.6 files", str(known), str(other))
+    ]
+    # An edit says the same in better words; an editable install and an older lock say nothing.
+    edited = replace(rebuilt, modified=("a.py",))
+    (found,) = drift(locked, replace(unchanged, distributions=(edited, torch)))
+    assert found.files == ("a.py",)
+    assert drift(locked, replace(unchanged, distributions=(replace(rebuilt, editable=True), torch))) == ()
+    assert drift(lock, replace(unchanged, distributions=(rebuilt, torch))) == ()
+
+
+def test_what_was_edited_and_then_installed_from_the_lock_is_no_drift(
+    lock: Lock, unchanged: Environment
+) -> None:
+    numpy, torch = unchanged.distributions
+    again = replace(torch, modified=(), content_digest=lock.packages[1].content_digest)
+    assert drift(lock, replace(unchanged, distributions=(numpy, again))) == ()
+
+
 def test_a_file_that_was_edited_at_capture_and_is_edited_otherwise_now_is_told(
     lock: Lock, unchanged: Environment
 ) -> None:

@@ -35,7 +35,8 @@ def facts(value: Any) -> dict[str, str]:
 
 
 def packaged(lock: Lock, package: Package) -> Any:
-    return component(replace(lock, packages=(package,)), package.name)
+    alone = replace(package, dependencies=())
+    return component(replace(lock, packages=(alone,)), package.name)
 
 
 def test_it_names_the_environment_and_everything_in_it(lock: Lock) -> None:
@@ -48,12 +49,56 @@ def test_it_names_the_environment_and_everything_in_it(lock: Lock) -> None:
     assert {one["name"] for one in found["metadata"]["tools"]["components"]} == {"envlock"}
 
 
-def test_the_environment_depends_on_everything_and_nothing_else_is_claimed(lock: Lock) -> None:
+def needs(lock: Lock) -> dict[str, list[str]]:
+    """Who depends on whom, by name; the environment is ``""``."""
     found = bom(lock)
-    needs = {one["ref"]: one.get("dependsOn", []) for one in found["dependencies"]}
-    root = found["metadata"]["component"]["bom-ref"]
-    assert sorted(needs[root]) == sorted(one["bom-ref"] for one in found["components"])
-    assert all(not needed for ref, needed in needs.items() if ref != root)
+    names = {one["bom-ref"]: one["name"] for one in found["components"]}
+    names[found["metadata"]["component"]["bom-ref"]] = ""
+    return {
+        names[one["ref"]]: sorted(names[ref] for ref in one.get("dependsOn", []))
+        for one in found["dependencies"]
+    }
+
+
+def test_the_environment_depends_on_what_nothing_in_it_needs(lock: Lock) -> None:
+    found = needs(lock)
+    assert found["torch"] == ["numpy"]
+    everything = {one["name"] for one in bom(lock)["components"]}
+    assert set(found[""]) == everything - {"numpy"}
+    assert found["numpy"] == found["libc6"] == []
+
+
+def test_what_a_lock_does_not_know_is_not_claimed(lock: Lock) -> None:
+    bare = tuple(replace(one, dependencies=(), licences=()) for one in lock.packages)
+    found = needs(replace(lock, packages=bare))
+    assert set(found[""]) == {one["name"] for one in bom(lock)["components"]}
+    assert "licenses" not in packaged(lock, bare[1])
+
+
+def test_packages_that_need_each_other_are_reached_through_one_of_them(lock: Lock) -> None:
+    numpy, torch = (
+        replace(one, dependencies=(other.name,)) for one, other in ((NUMPY, TORCH), (TORCH, NUMPY))
+    )
+    found = needs(replace(lock, packages=(numpy, torch)))
+    assert (found["numpy"], found["torch"]) == (["torch"], ["numpy"])
+    assert {"numpy", "torch"} & set(found[""]) == {"numpy"}
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        (("BSD-3-Clause",), [{"expression": "BSD-3-Clause"}]),
+        (("MIT OR Apache-2.0",), [{"expression": "MIT OR Apache-2.0"}]),
+        (("BSD License",), [{"license": {"name": "BSD License"}}]),
+        (("MIT License", "Zlib"), [{"license": {"name": "MIT License"}}, {"license": {"name": "Zlib"}}]),
+    ],
+)
+def test_a_licence_is_what_the_package_declares(
+    lock: Lock, stated: tuple[str, ...], expected: list[dict[str, Any]]
+) -> None:
+    for one in expected:
+        one.get("license", one)["acknowledgement"] = "declared"
+    assert packaged(lock, replace(NUMPY, licences=stated))["licenses"] == expected
 
 
 def test_a_lock_with_little_in_it_is_valid_too(small_lock: Lock) -> None:

@@ -5,8 +5,9 @@ Rules kept here:
 * The same lock gives the same bytes: no time, no random number. The serial number is made of the
   environment-id, components are sorted by the library, references are package URLs.
 * A component is what the lock names: Python packages, OS packages, conda packages, the interpreter and
-  the operating system. Licences are not in a lock, so none is stated. Neither is who needs whom: the
-  environment depends on everything, and nothing else is claimed.
+  the operating system. A licence is what a package's metadata declares: an SPDX expression, or a name.
+* A Python package depends on those that its metadata asks for. The environment depends on all that no
+  other package asks for, so that everything is reached.
 * A wheel that is not the public index's own file says so in its package URL (``checksum``,
   ``vcs_url``, ``download_url``); the project's own code is ``pkg:generic``, since the public index may
   have something else under that name.
@@ -17,7 +18,7 @@ Rules kept here:
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,12 +32,20 @@ from cyclonedx.model import (
 )
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import (
+    DisjunctiveLicense,
+    License,
+    LicenseAcknowledgement,
+    LicenseExpression,
+)
 from cyclonedx.model.tool import ToolRepository
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
+from packaging.licenses import canonicalize_license_expression
 
 from envlock import __version__
 from envlock.core.digest import Digest
+from envlock.lock.dependencies import top
 from envlock.lock.identity import environment_id
 from envlock.lock.model import CondaPackage, Lock, Package, SystemPackage
 
@@ -65,11 +74,23 @@ def dumps(lock: Lock, image: ImageFacts | None = None) -> bytes:
         metadata=BomMetaData(component=root, tools=ToolRepository(components=[_tool()])),
         components=components,
     )
-    bom.register_dependency(root, components)
+    _relate(bom, root, components, lock.packages)
     document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
     # The library writes the time of day, which the format does not demand.
     del document["metadata"]["timestamp"]
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _relate(
+    bom: Bom, root: Component, components: Sequence[Component], packages: tuple[Package, ...]
+) -> None:
+    """Register who depends on whom."""
+    wheels = {one.name: component for one, component in zip(packages, map(_wheel, packages), strict=True)}
+    reached = frozenset(wheels) - frozenset(top(packages))
+    below = {wheels[name].bom_ref for name in reached}
+    bom.register_dependency(root, [one for one in components if one.bom_ref not in below])
+    for package in packages:
+        bom.register_dependency(wheels[package.name], [wheels[name] for name in package.dependencies])
 
 
 def _environment(lock: Lock) -> Component:
@@ -181,6 +202,7 @@ def _wheel(package: Package) -> Component:
             (ExternalReferenceType.DISTRIBUTION, package.wheel.url),
             (ExternalReferenceType.VCS, _vcs(package)),
         ],
+        licences=package.licences,
     )
 
 
@@ -243,6 +265,7 @@ def _package(
     hashes: Iterable[HashType] = (),
     facts: Iterable[tuple[str, str]] = (),
     references: Iterable[tuple[ExternalReferenceType, str | None]] = (),
+    licences: tuple[str, ...] = (),
 ) -> Component:
     return Component(
         type=ComponentType.LIBRARY,
@@ -252,8 +275,19 @@ def _package(
         purl=purl,
         hashes=hashes,
         properties=_properties(facts),
+        licenses=_licences(licences),
         external_references=[ExternalReference(type=kind, url=XsUri(url)) for kind, url in references if url],
     )
+
+
+def _licences(stated: tuple[str, ...]) -> list[License]:
+    """Return one expression, or a name for each: the format does not take both."""
+    declared = LicenseAcknowledgement.DECLARED
+    try:
+        (only,) = stated
+        return [LicenseExpression(canonicalize_license_expression(only), acknowledgement=declared)]
+    except ValueError:
+        return [DisjunctiveLicense(name=one, acknowledgement=declared) for one in stated]
 
 
 def _properties(facts: Iterable[tuple[str, str]]) -> list[Property]:
