@@ -6,7 +6,8 @@ Rules kept here (docs/image.md, "Bases"):
   Layer 2, ``python``: the relocated interpreter, where no package owns it, and /opt/env/bin's links.
   Layer 3: the standard library's bytecode (:mod:`base_bytecode`).
 * Members and their bytes follow the rules of :mod:`base_members`.
-* Compression (:mod:`pieces`) happens once: what it yields is pinned in the lock.
+* Compression (:mod:`pieces`) happens once: what it yields is pinned in the lock. Each file begins a gzip
+  member, for the table of contents by which a snapshotter reads single files.
 * A layer is remembered by everything that goes into it, so a second capture packs nothing. The hashes
   of files that no package has a checksum for are remembered while the files stay as they are.
 """
@@ -14,26 +15,25 @@ Rules kept here (docs/image.md, "Bases"):
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from envlock.core.digest import Digest
 from envlock.core.progress import Advance, Progress
-from envlock.host.store import HashingWriter, Store
+from envlock.host.store import Store
 from envlock.image import base_bytecode, base_root, remembered
 from envlock.image.base_layer import pinned
-from envlock.image.base_members import Member, Plan, archive, complete, copied, identified, is_unknown, link
-from envlock.image.pieces import LEVEL, compressed
+from envlock.image.base_members import Member, Plan, complete, copied, entries, identified, is_unknown, link
+from envlock.image.pieces import LEVEL, member
 from envlock.image.relocate import Move, alias
 from envlock.lock.environment import HostFiles
 from envlock.lock.model import Base, BaseLayer, Gap, Python
-from envlock.oci.layer import MTIME
-from envlock.oci.model import Layer
+from envlock.oci.layer import FORMAT as LAYER_FORMAT
+from envlock.oci.layer import MTIME, write_sorted
 from envlock.runtime.errors import InputError, UnreachableError
 
-FORMAT = "3"
+FORMAT = "4"
 """Changes whenever the same inputs give other bytes."""
 
 _FACTS = "base-layer"
@@ -119,8 +119,7 @@ def packed_layer(plan: Plan, store: Store, advance: Advance) -> tuple[BaseLayer,
     plan = identified(plan)
     leftovers: list[str] = []
     with store.writing() as sink:
-        diff_id = _write(plan, sink, advance, leftovers)
-    layer = Layer(diff_id=diff_id, blob=sink.digest, size=sink.size, comment=plan.comment)
+        layer = write_sorted(entries(plan, advance, leftovers), sink, pack=member, comment=plan.comment)
     key = _key(plan)
     # The layer last: where it is remembered, so is what was found in it.
     store.remember(_LEFTOVERS, key, {"paths": leftovers})
@@ -142,7 +141,7 @@ def _key(plan: Plan) -> str:
     """Return what stands for every input of the layer: format, move, and each member with its hash."""
     move = [plan.move.old, plan.move.new] if plan.move is not None else None
     rows = [[m.path, m.mode, m.target, m.checksum or _hash(m.data)] for m in plan.members]
-    inputs = [FORMAT, LEVEL, MTIME, zlib.ZLIB_RUNTIME_VERSION, plan.comment, move, rows]
+    inputs = [FORMAT, LAYER_FORMAT, LEVEL, MTIME, zlib.ZLIB_RUNTIME_VERSION, plan.comment, move, rows]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
@@ -156,20 +155,6 @@ def _remembered(plan: Plan, key: str, store: Store) -> tuple[BaseLayer, tuple[Ga
     if layer is None or not isinstance(leftovers, list):
         return None
     return pinned(layer), _gaps(map(str, leftovers))
-
-
-def _write(plan: Plan, sink: HashingWriter, advance: Advance, leftovers: list[str]) -> Digest:
-    """Write the layer's blob and return its diff ID."""
-    state = hashlib.sha256()
-
-    def hashed() -> Iterator[bytes]:
-        for piece in archive(plan, advance, leftovers):
-            state.update(piece)
-            yield piece
-
-    for packed in compressed(hashed()):
-        sink.write(packed)
-    return Digest(state.hexdigest())
 
 
 def _gaps(leftovers: Iterable[str]) -> tuple[Gap, ...]:

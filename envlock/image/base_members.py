@@ -1,4 +1,4 @@
-"""What a layer of the base is made of, and its tar archive.
+"""What a layer of the base is made of, and its entries.
 
 Rules kept here (docs/image.md, "Bases"):
 
@@ -13,15 +13,19 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from posixpath import dirname
 
 from envlock.core.progress import Advance
 from envlock.host.files import CHUNK
 from envlock.host.rooted import located
+from envlock.image.pieces import PIECE, ahead
+from envlock.image.pieces import member as compressed_member
 from envlock.image.relocate import Move, relocate, remains
-from envlock.oci import tar
-from envlock.oci.layer import MTIME
+from envlock.oci.layer import Content, Directory, Entry, Members, Symlink, cut
+from envlock.oci.path import ImagePath
 from envlock.runtime.errors import InputError, IntegrityError
 
 
@@ -118,34 +122,59 @@ def _sha256(member: Member) -> str:
     return state.hexdigest()
 
 
-def archive(plan: Plan, advance: Advance, leftovers: list[str]) -> Iterator[bytes]:
-    """Yield the bytes of the plan's tar archive, telling ``advance`` of each file's.
+def entries(plan: Plan, advance: Advance, leftovers: list[str]) -> Iterator[Entry]:
+    """Yield the plan's members in a layer's order, telling ``advance`` of each file's bytes.
 
-    Paths of files that still name the old prefix after the move are added to ``leftovers``. Raises
-    IntegrityError for a file that changed since it was looked at, InputError for one that is gone.
+    Contents are gzip members that all cores make a little ahead. Paths of files that still name the old
+    prefix after the move are added to ``leftovers``. Raises IntegrityError for a file that changed since
+    it was looked at, InputError for one that is gone.
     """
-    for member in plan.members:
-        name = member.path[1:]
-        if member.target is not None:
-            yield tar.header(name, kind="symlink", mode=member.mode, mtime=MTIME, target=member.target)
-        elif member.source is None and member.data is None:
-            yield tar.header(name, kind="directory", mode=member.mode, mtime=MTIME)
-        elif plan.move is None:
-            yield tar.header(name, mode=member.mode, mtime=MTIME, size=member.size)
-            for piece in _checked(member):
-                advance(len(piece))
-                yield piece
-            yield tar.padding(member.size)
+    made = ahead(lambda part: compressed_member(part.piece), _parts(plan, advance, leftovers))
+    for member, parts in groupby(made, key=lambda one: one[0].member):
+        content = _content(member, ((part.piece, packed) for part, packed in parts if part.piece))
+        yield Entry(path=ImagePath(member.path), mode=member.mode, content=content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A piece of a file's bytes; one that is empty for what has none. ``member`` has its final size."""
+
+    member: Member
+    piece: bytes = b""
+
+
+def _content(member: Member, pieces: Iterable[tuple[bytes, bytes]]) -> Content:
+    if member.target is not None:
+        return Symlink(target=member.target)
+    return Directory() if _is_directory(member) else Members(size=member.size, pieces=pieces)
+
+
+def _parts(plan: Plan, advance: Advance, leftovers: list[str]) -> Iterator[_Part]:
+    # A layer's order, in which a name sorts by all of its characters, is not that of its directories.
+    for member in sorted(plan.members, key=attrgetter("path")):
+        if member.target is not None or _is_directory(member):
+            yield _Part(member=member)
         else:
-            data = b"".join(_checked(member))
-            advance(len(data))
-            data = relocate(data, plan.move)
-            if remains(data, plan.move):
-                leftovers.append(member.path)
-            yield tar.header(name, mode=member.mode, mtime=MTIME, size=len(data))
-            yield data
-            yield tar.padding(len(data))
-    yield tar.END
+            yield from _of_file(member, plan.move, advance, leftovers)
+
+
+def _of_file(member: Member, move: Move | None, advance: Advance, leftovers: list[str]) -> Iterator[_Part]:
+    pieces: Iterable[bytes] = _checked(member)
+    if move is not None:
+        data = relocate(b"".join(pieces), move)
+        if remains(data, move):
+            leftovers.append(member.path)
+        advance(member.size)
+        member, pieces, advance = replace(member, size=len(data)), (data,), lambda _: None
+    if not member.size:
+        yield _Part(member=member)
+    for piece in cut(pieces, PIECE):
+        advance(len(piece))
+        yield _Part(member=member, piece=piece)
+
+
+def _is_directory(member: Member) -> bool:
+    return member.source is None and member.data is None and member.target is None
 
 
 def _checked(member: Member) -> Iterator[bytes]:

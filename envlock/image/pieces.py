@@ -2,8 +2,9 @@
 
 Rules kept here:
 
-* The bytes are cut every 1 MiB. A piece is deflated with the 32 KiB before it as its dictionary and
-  ends in a sync flush, the last one in the end of the stream: together they are one gzip member.
+* Bytes are cut every 1 MiB. As one gzip member, a piece is deflated with the 32 KiB before it as its
+  dictionary and ends in a sync flush, the last one in the end of the stream. As a member of its own,
+  a piece knows of no other.
 * The header has time 0 and no name. What comes out depends on the bytes, the level and zlib alone.
 * Memory holds a few pieces for each core.
 """
@@ -11,9 +12,9 @@ Rules kept here:
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 from envlock.oci.deflate import MEMBER_HEADER, member_trailer
 
@@ -25,23 +26,49 @@ _WINDOW = 1 << 15
 _AHEAD = 2
 
 
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+
+
 def compressed(data: Iterable[bytes], workers: int | None = None) -> Iterator[bytes]:
     """Yield ``data`` as one gzip member, by as many threads as this process has cores."""
-    threads = workers or len(os.sched_getaffinity(0))
-    waiting: deque[Future[bytes]] = deque()
     crc = size = 0
-    before = b""
     yield MEMBER_HEADER
-    with ThreadPoolExecutor(threads) as pool:
-        for piece, last in _pieces(data):
-            crc, size = zlib.crc32(piece, crc), size + len(piece)
-            waiting.append(pool.submit(_deflated, piece, before, last=last))
-            before = piece[-_WINDOW:]
-            if len(waiting) > _AHEAD * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    for (piece, _, _), packed in ahead(_deflated, _with_dictionaries(data), workers):
+        crc, size = zlib.crc32(piece, crc), size + len(piece)
+        yield packed
     yield member_trailer(crc, size)
+
+
+def member(piece: bytes) -> bytes:
+    """Return a gzip member of its own that holds ``piece``."""
+    state = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    trailer = member_trailer(zlib.crc32(piece), len(piece))
+    return b"".join((MEMBER_HEADER, state.compress(piece), state.flush(), trailer))
+
+
+def ahead(
+    work: Callable[[_Item], _Made], items: Iterable[_Item], workers: int | None = None
+) -> Iterator[tuple[_Item, _Made]]:
+    """Yield each item, in order, with what ``work`` makes of it: threads are a few items for each ahead."""
+    threads = workers or len(os.sched_getaffinity(0))
+    waiting: deque[tuple[_Item, Future[_Made]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) > _AHEAD * threads:
+                first, made = waiting.popleft()
+                yield first, made.result()
+        for last, made in waiting:
+            yield last, made.result()
+
+
+def _with_dictionaries(data: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Yield (piece, what comes before it, is it the last)."""
+    before = b""
+    for piece, last in _pieces(data):
+        yield piece, before, last
+        before = piece[-_WINDOW:]
 
 
 def _pieces(data: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -56,6 +83,7 @@ def _pieces(data: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     yield bytes(held), True
 
 
-def _deflated(piece: bytes, before: bytes, *, last: bool) -> bytes:
+def _deflated(item: tuple[bytes, bytes, bool]) -> bytes:
+    piece, before, last = item
     state = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=before)
     return state.compress(piece) + state.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)

@@ -190,7 +190,10 @@ def _check_names(entries: tuple[_Central, ...], where: str) -> None:
         name = entry.name.removesuffix("/")
         try:
             ImagePath("/" + name)
+            escapes = "\\" in name  # a separator to some who unpack it
         except InputError:
+            escapes = True
+        if escapes:
             refuse(f"{where}: {entry.name!r}", "a relative name without '..'", "one that could escape")
         if entry.name in files:
             refuse(f"{where}: {entry.name}", "one entry a name", "two")

@@ -6,7 +6,8 @@ Rules kept here (docs/image.md):
   Owner 0:0, one fixed time.
 * Each file's content begins a gzip member: a wheel's deflate stream is spliced in as it is, anything
   else is stored, in members of 1,048,560 bytes. Headers and padding between two contents are a member
-  of their own. So the blob is a function of the entries.
+  of their own. So the blob is a function of the entries. A base's layer, pinned by its bytes, may come
+  compressed instead (:func:`write_sorted`).
 * The blob ends in a table of contents (:mod:`envlock.oci.estargz`).
 * The diff ID is taken over the uncompressed bytes while they pass.
 """
@@ -14,6 +15,7 @@ Rules kept here (docs/image.md):
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Final, Protocol
 
@@ -77,6 +79,14 @@ class Stream:
     pieces: Callable[[], Iterable[bytes]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """A file of ``size`` bytes that comes as gzip members, none empty: what each holds, and its bytes."""
+
+    size: int
+    pieces: Iterable[tuple[bytes, bytes]]
+
+
 Observer = Callable[[bytes], None]
 """Takes a file's pieces, in order."""
 
@@ -94,7 +104,7 @@ class Splice:
     observe: Observer | None = None
 
 
-Content = bytes | Stream | Splice | Symlink | Directory
+Content = bytes | Stream | Members | Splice | Symlink | Directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +116,31 @@ class Entry:
     content: Content
 
 
+_LANDMARK: Final = Entry(path=estargz.LANDMARK, mode=0o644, content=estargz.LANDMARK_CONTENT)
+
+
 def write_layer(entries: Iterable[Entry], sink: Sink, *, comment: str = "", mtime: int = MTIME) -> Layer:
     """Write ``entries``, in any order, with the parents that they need, and return the finished layer.
 
     Raises InputError when a path comes twice or is both a file and a directory, when a stream has
     another size than declared, or when a deflate stream is not what it declares.
     """
-    writer = _LayerWriter(sink, mtime)
-    landmark = Entry(path=estargz.LANDMARK, mode=0o644, content=estargz.LANDMARK_CONTENT)
-    for entry in _complete((landmark, *entries)):
+    writer = _LayerWriter(sink, mtime, header_member)
+    for entry in _complete((_LANDMARK, *entries)):
+        writer.add(entry)
+    return writer.finish(comment)
+
+
+def write_sorted(
+    entries: Iterable[Entry], sink: Sink, *, pack: Callable[[bytes], bytes], comment: str = ""
+) -> Layer:
+    """Write ``entries``, which come one by one in a layer's order with all parents, and return the layer.
+
+    ``pack`` makes a gzip member of what is no file's content. Raises InputError for a stream of another
+    size than declared.
+    """
+    writer = _LayerWriter(sink, MTIME, pack)
+    for entry in chain((_LANDMARK,), entries):
         writer.add(entry)
     return writer.finish(comment)
 
@@ -151,8 +177,9 @@ def _add_parents(members: dict[str, Entry], path: ImagePath) -> None:
 class _LayerWriter:
     """Turns entries that are already in order into bytes."""
 
-    def __init__(self, sink: Sink, mtime: int) -> None:
+    def __init__(self, sink: Sink, mtime: int, pack: Callable[[bytes], bytes]) -> None:
         self._sink = sink
+        self._pack = pack
         self._mtime = mtime
         self._diff = hashlib.sha256()
         self._length = 0
@@ -170,9 +197,11 @@ class _LayerWriter:
             case Symlink(target=target):
                 self._header(entry, kind="symlink", target=target)
             case bytes() as data:
-                self._file(entry, Stream(size=len(data), pieces=lambda: (data,)))
-            case Stream() as stream:
-                self._file(entry, stream)
+                self._file(entry, len(data), _stored((data,)))
+            case Stream(size=size, pieces=pieces):
+                self._file(entry, size, _stored(pieces()))
+            case Members(size=size, pieces=members):
+                self._file(entry, size, members)
             case Splice() as splice:
                 self._splice(entry, splice)
 
@@ -184,7 +213,7 @@ class _LayerWriter:
         head = tar.header(name, mode=0o644, mtime=self._mtime, size=len(table))
         member = b"".join((head, table, tar.padding(len(table)), tar.END))
         self._plain(member)
-        self._emit(header_member(member))
+        self._emit(self._pack(member))
         self._emit(estargz.footer(start))
         self._drain()
         return Layer(
@@ -201,22 +230,22 @@ class _LayerWriter:
         if not size:
             self._table.add(name, kind, entry.mode, target)
 
-    def _file(self, entry: Entry, stream: Stream) -> None:
-        self._header(entry, size=stream.size)
+    def _file(self, entry: Entry, size: int, members: Iterable[tuple[bytes, bytes]]) -> None:
+        self._header(entry, size=size)
         self._flush()
         whole = hashlib.sha256()
         chunks: list[Chunk] = []
-        for piece in _cut(stream.pieces(), _MEMBER):
+        for piece, member in members:
             whole.update(piece)
             self._plain(piece)
             chunks.append(Chunk(offset=self._offset, size=len(piece), sha256=Digest.of(piece)))
-            self._emit(stored_member(piece))
+            self._emit(member)
         seen = sum(chunk.size for chunk in chunks)
-        if seen != stream.size:
+        if seen != size:
             raise InputError(
                 "a file changed while it was read",
                 where=str(entry.path),
-                expected=f"{stream.size} bytes",
+                expected=f"{size} bytes",
                 found=f"{seen}",
             )
         if chunks:
@@ -258,7 +287,7 @@ class _LayerWriter:
         if self._between:
             data = bytes(self._between)
             self._plain(data)
-            self._emit(header_member(data))
+            self._emit(self._pack(data))
             self._between.clear()
 
     def _emit(self, data: bytes) -> None:
@@ -274,7 +303,11 @@ class _LayerWriter:
         self._written = self._offset
 
 
-def _cut(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+def _stored(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return ((piece, stored_member(piece)) for piece in cut(pieces, _MEMBER))
+
+
+def cut(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Yield the same bytes in pieces of ``size``, the last one shorter, however they arrive."""
     held = bytearray()
     for piece in pieces:

@@ -1,8 +1,8 @@
 """A path inside an image, checked once, so that nothing downstream can write outside a root.
 
 Rules kept here: absolute, POSIX, normalised (no empty, ``.`` or ``..`` part, no trailing slash), no
-NUL or other control character, encodable as UTF-8. Windows forms are refused where they would be
-read as something else (a backslash).
+NUL or other control character, encodable as UTF-8. A backslash is a character like others: systemd's
+units have some in their names.
 """
 
 import re
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from envlock.runtime.errors import InputError
 
-# Parts that are neither "." nor "..", of anything but control characters, backslashes and surrogates.
-_FORM = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f\\\ud800-\udfff]+)+")
+# Parts that are neither "." nor "..", of anything but control characters and surrogates.
+_FORM = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+)+")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,7 +25,7 @@ class ImagePath:
         if not _FORM.fullmatch(self.text):
             raise InputError(
                 "not a path inside an image",
-                expected="an absolute, normalised path without '..', control characters or backslashes",
+                expected="an absolute, normalised path without '..' or control characters",
                 found=repr(self.text),
             )
 

@@ -1,12 +1,14 @@
+import gzip
 import hashlib
 import io
+import json
 import os
 import pickle
+import random
 import subprocess
 import sys
 import tarfile
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,27 +20,29 @@ from envlock.capture import packages_dpkg
 from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.image import base, base_root
-from envlock.image.base_members import Member, Plan, archive, copied, identified
+from envlock.image.base_members import Member, Plan, copied, entries, identified
 from envlock.image.relocate import Move
 from envlock.lock.environment import HostFiles, OwnedFile, PackedPackage
 from envlock.lock.model import Base, PackageManager, Python, SystemPackage
+from envlock.oci.estargz import NOT_OF_THE_IMAGE, TABLE_DIGEST
+from envlock.oci.layer import Content, Entry, Members
 from envlock.runtime.errors import InputError, IntegrityError
 from tests.host.clocks import later
 from tests.host.opened import watching_opened
 
-Members = dict[str, tuple[tarfile.TarInfo, bytes]]
+Listing = dict[str, tuple[tarfile.TarInfo, bytes]]
 
 
-def members(packed: Base, store: Store) -> list[Members]:
+def members(packed: Base, store: Store) -> list[Listing]:
     """Read each layer's blob with the standard library, checking the lock's digests on the way."""
     read = []
     for layer in packed.layers:
         blob = store.path(layer.blob).read_bytes()
         assert (len(blob), hashlib.sha256(blob).hexdigest()) == (layer.size, layer.blob.hex)
-        data = zlib.decompress(blob, 31)
+        data = gzip.decompress(blob)
         assert hashlib.sha256(data).hexdigest() == layer.diff_id.hex
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            infos = archive.getmembers()
+            infos = [info for info in archive.getmembers() if f"/{info.name}" not in NOT_OF_THE_IMAGE]
             assert len({info.name for info in infos}) == len(infos)
             read.append({f"/{info.name}": (info, _bytes(archive, info)) for info in infos})
     return read
@@ -47,6 +51,17 @@ def members(packed: Base, store: Store) -> list[Members]:
 def _bytes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     stream = archive.extractfile(info) if info.isreg() else None
     return stream.read() if stream is not None else b""
+
+
+def written(plan: Plan) -> list[Entry]:
+    return [
+        replace(entry, content=b"".join(_plain(entry.content))) for entry in entries(plan, lambda _: None, [])
+    ]
+
+
+def _plain(content: Content) -> Iterator[bytes]:
+    assert isinstance(content, Members)
+    return (plain for plain, _ in content.pieces)
 
 
 def pack(host: HostFiles, python: Python, store: Store) -> Base:
@@ -207,7 +222,7 @@ def test_file_that_grows_or_shrinks_while_it_is_packed_is_refused(
     plan = identified(Plan(comment="os", members=(member,), move=move))
     (tmp_path / "file").write_bytes(data)
     with pytest.raises(IntegrityError, match=r"9 bytes"):
-        list(archive(plan, lambda _: None, []))
+        written(plan)
 
 
 def test_file_without_a_checksum_that_changes_while_it_is_packed_is_refused(tmp_path: Path) -> None:
@@ -216,7 +231,34 @@ def test_file_without_a_checksum_that_changes_while_it_is_packed_is_refused(tmp_
     plan = identified(Plan(comment="os", members=(member,)))
     (tmp_path / "file").write_bytes(b"otherwise")
     with pytest.raises(IntegrityError, match="changed while it was captured"):
-        list(archive(plan, lambda _: None, []))
+        written(plan)
+
+
+def test_a_snapshotter_reads_single_files_of_every_layer(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path, estargz_reader: Path
+) -> None:
+    large = tmp_path / "machine/os/lib/libloose.so"
+    large.write_bytes(random.Random(1).randbytes(3 << 20))
+    (tmp_path / "machine/os/lib/empty").touch()
+    packed = pack(replace(host, loose=(*host.loose, str(tmp_path / "machine/os/lib/empty"))), python, store)
+    for layer, listing in zip(packed.layers, members(packed, store), strict=True):
+        table = dict(layer.annotations)[TABLE_DIGEST]
+        argv = [str(estargz_reader), str(store.path(layer.blob)), table]
+        found = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
+        for path, (info, data) in listing.items():
+            assert (found[path[1:]]["mode"], found[path[1:]]["target"]) == (info.mode, info.linkname)
+            if info.isreg():
+                assert found[path[1:]]["sha256"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
+        assert listing.keys() == {f"/{name}" for name in found} - set(NOT_OF_THE_IMAGE)
+
+
+def test_a_name_with_a_backslash_is_packed_as_it_is(
+    host: HostFiles, python: Python, store: Store, tmp_path: Path
+) -> None:
+    unit = tmp_path / r"machine/os/lib/system-getty\x2d1.slice"
+    unit.write_bytes(b"[Unit]\n")
+    layer, _ = members(pack(replace(host, loose=(*host.loose, str(unit))), python, store), store)
+    assert layer[str(unit)][1] == b"[Unit]\n"
 
 
 def test_altered_blob_in_the_store_is_packed_again(host: HostFiles, python: Python, store: Store) -> None:
@@ -307,7 +349,7 @@ from pathlib import Path
 from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.image import base, base_root
-from envlock.image.base_members import Member, Plan, archive, copied, identified
+from envlock.image.base_members import Member, Plan, copied, entries, identified
 host, python = pickle.loads(Path(sys.argv[1]).read_bytes())
 store = Store(Path(sys.argv[2]))
 packed = base.pack_host(host, python=python, store=store, progress=Silent(), bytecode=False).base

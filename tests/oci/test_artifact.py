@@ -149,7 +149,7 @@ def test_an_altered_manifest_is_refused(tmp_path: Path) -> None:
         open_artifact(str(layout), KIND)
 
 
-@pytest.mark.parametrize("title", ["../x", "/etc/passwd", "a/../../b", "", ".", "a\\b", "a\0b", None, 7])
+@pytest.mark.parametrize("title", ["../x", "/etc/passwd", "a/../../b", "", ".", "a\0b", None, 7])
 def test_a_title_that_leaves_its_directory_is_refused(tmp_path: Path, title: object) -> None:
     def change(manifest: Any) -> None:
         manifest["layers"][1]["annotations"]["org.opencontainers.image.title"] = title

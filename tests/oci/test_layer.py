@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from envlock.core.digest import Digest
 from envlock.host.store import HashingWriter
 from envlock.oci.deflate import Deflated
-from envlock.oci.layer import MTIME, Content, Directory, Entry, Splice, Stream, Symlink, write_layer
+from envlock.oci.layer import (
+    MTIME,
+    Content,
+    Directory,
+    Entry,
+    Members,
+    Splice,
+    Stream,
+    Symlink,
+    write_layer,
+)
 from envlock.oci.model import Layer
 from envlock.oci.path import ImagePath
 from envlock.runtime.errors import InputError
@@ -38,7 +48,7 @@ def spliced(data: bytes, level: int = 6) -> Splice:
 
 
 part = st.text(
-    alphabet=st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/\\"),
+    alphabet=st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/"),
     min_size=1,
     max_size=40,
 ).filter(lambda text: text not in (".", ".."))
@@ -59,6 +69,8 @@ def plain_bytes(content: Content) -> bytes:
             return b"".join(pieces())
         case Splice(stream=stream):
             return zlib.decompress(b"".join(stream.pieces()), wbits=-15)
+        case Members(pieces=members):
+            return b"".join(plain for plain, _ in members)
         case Symlink() | Directory():
             raise AssertionError
 

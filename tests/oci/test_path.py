@@ -21,7 +21,6 @@ from envlock.runtime.errors import InputError
         "/..",
         "/.",
         "/opt/\n",
-        "/a\\b",
         "/\ud800",
         "/a\0b",
     ],
@@ -31,7 +30,7 @@ def test_what_is_not_absolute_and_normalised_is_refused(text: str) -> None:
         ImagePath(text)
 
 
-@pytest.mark.parametrize("text", ["/opt/env", "/...", "/.hidden", "/a..b", "/données", "/a b"])
+@pytest.mark.parametrize("text", ["/opt/env", "/...", "/.hidden", "/a..b", "/a\\b", "/données", "/a b"])
 def test_ordinary_names_are_accepted(text: str) -> None:
     assert str(ImagePath(text)) == text
 
