@@ -19,6 +19,7 @@ import requests
 from envlock.core.redaction import redacted
 from envlock.host import http
 
+ROOT = Path(__file__).parents[1]
 _LEAST_QEMU = 10
 IN_CI = os.environ.get("CI") == "true"
 
@@ -67,10 +68,11 @@ _NEEDS: dict[str, Callable[[], str | None]] = {"docker": _engine, "network": _in
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, missing in _NEEDS.items():
         if item.get_closest_marker(marker) is not None:
-            _require(missing())
+            require(missing())
 
 
-def _require(reason: str | None) -> None:
+def require(reason: str | None) -> None:
+    """Skip the test for ``reason``, if there is one; fail it in CI."""
     if reason is None:
         return
     if IN_CI:
@@ -81,7 +83,7 @@ def _require(reason: str | None) -> None:
 @pytest.fixture(scope="session")
 def docker_host() -> str:
     """The engine's address, for ``docker`` as a user types it."""
-    _require(_engine())
+    require(_engine())
     return os.environ["DOCKER_HOST"]
 
 
@@ -89,7 +91,7 @@ def docker_host() -> str:
 def frameworks_python() -> str:
     """An interpreter whose environment holds torch, TensorFlow and at least 60 distributions."""
     path = os.environ.get("ENVLOCK_TEST_FRAMEWORKS_PYTHON")
-    _require(None if path else "ENVLOCK_TEST_FRAMEWORKS_PYTHON names no environment")
+    require(None if path else "ENVLOCK_TEST_FRAMEWORKS_PYTHON names no environment")
     return str(path)
 
 
@@ -100,40 +102,45 @@ def namespaces() -> None:
     if os.geteuid() != 0:
         argv += ["--user", "--map-root-user"]
     done = subprocess.run([*argv, "true"], capture_output=True, text=True, check=False)
-    _require(f"no namespaces here: {done.stderr.strip()}" if done.returncode else None)
+    require(f"no namespaces here: {done.stderr.strip()}" if done.returncode else None)
 
 
 @pytest.fixture(scope="session")
 def rpm() -> str:
     """The program rpm, with rpmbuild beside it."""
     path = shutil.which("rpm") if shutil.which("rpmbuild") else None
-    _require(None if path else "rpm is not installed")
+    require(None if path else "rpm is not installed")
     return str(path)
 
 
 @pytest.fixture(scope="session")
 def estargz_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program tests/oci/estargz/read.go, which reads layers with stargz-snapshotter's package."""
-    directory = tmp_path_factory.mktemp("estargz")
-    go = shutil.which("go")
-    library = Path("/usr/share/gocode/src/github.com/containerd/stargz-snapshotter")
-    _require(None if go and library.is_dir() else "Go and stargz-snapshotter's package are not installed")
-    source = Path(__file__).parent / "oci/estargz/read.go"
+    return go_program(ROOT / "tests/oci/estargz/read.go", tmp_path_factory.mktemp("estargz"))
+
+
+def go_program(source: Path, directory: Path) -> Path:
+    """Compile ``source`` into ``directory``, with the Go packages that Debian ships."""
+    go, packages = shutil.which("go"), Path("/usr/share/gocode")
+    is_there = go and (packages / "src/github.com/containerd/stargz-snapshotter").is_dir()
+    require(None if is_there else "Go and stargz-snapshotter's packages are not installed")
+    cache, program = directory / "cache", directory / source.stem
     environ = {
         "PATH": os.environ["PATH"],
-        "GOCACHE": str(directory / "cache"),
-        "GOPATH": "/usr/share/gocode",
+        "GOCACHE": str(cache),
+        "GOPATH": str(packages),
         "GO111MODULE": "off",
     }
-    subprocess.run([str(go), "build", "-o", directory / "read", source], env=environ, check=True)
-    return directory / "read"
+    subprocess.run([str(go), "build", "-o", program, source], env=environ, check=True)
+    shutil.rmtree(cache)
+    return program
 
 
 @pytest.fixture(scope="session")
 def skopeo() -> str:
     """The program skopeo, an independent reader of images."""
     path = shutil.which("skopeo")
-    _require(None if path else "skopeo is not installed")
+    require(None if path else "skopeo is not installed")
     return str(path)
 
 
