@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 
 from envlock.runtime import atomic, decimals, identity, seeds, spool
@@ -77,7 +76,7 @@ def _run() -> dict[str, object]:
 def _versions() -> dict[str, str]:
     loaded = ((name, sys.modules.get(name)) for name in _VERSIONED)
     found = {name: str(getattr(module, "__version__", "")) for name, module in loaded if module}
-    return {**found, "python": platform.python_version()}
+    return {**found, "python": sys.version.partition(" ")[0]}
 
 
 def _check(kept: dict[str, Any], where: str) -> None:
