@@ -32,7 +32,7 @@ from envlock.wheels.configuration import Index
 from envlock.wheels.match import IndexFile, candidates, same_files
 from envlock.wheels.page import Pages
 from envlock.wheels.public_url import is_whole, public
-from envlock.wheels.remote import NoRangesError, RemoteFile, read_record
+from envlock.wheels.remote import NoRangesError, RemoteFile, read_record, tail_of
 from envlock.wheels.repack import SIDECAR
 
 
@@ -143,7 +143,7 @@ class Lookup:
             return self._on_disk(distribution, file, Path(unquote(urlsplit(file.url).path)))
         private = False
         try:
-            remote = RemoteFile(self.session, file.url)
+            remote = RemoteFile(self.session, file.url, tail_of(distribution.record))
             private = remote.private
             if file.sha256 is not None and is_whole(file.url):
                 if not _matches(distribution, remote, file.url):

@@ -36,10 +36,10 @@ def parse(data: bytes) -> tuple[RecordEntry, ...]:
     Raises ValueError for bytes that are no UTF-8 CSV text.
     """
     try:
-        rows = [row for row in csv.reader(data.decode().splitlines()) if row and row[0]]
+        rows = list(csv.reader(data.decode().splitlines()))
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    return tuple(_entry(*(*row, "", "")[:3]) for row in rows)
+    return tuple(_entry(*row) for row in rows if row and row[0])
 
 
 def dumps(entries: Iterable[RecordEntry]) -> bytes:
@@ -83,7 +83,7 @@ def is_made_by_installer(path: str, dist_info: str) -> bool:
     return directory == dist_info and name in _MADE_BY_INSTALLERS
 
 
-def _entry(path: str, digest: str, size: str) -> RecordEntry:
+def _entry(path: str, digest: str = "", size: str = "", *_: str) -> RecordEntry:
     matched = _SHA256.fullmatch(digest)
     return RecordEntry(
         path=path,

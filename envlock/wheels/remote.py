@@ -1,12 +1,13 @@
 """Reading a few bytes of a big file over HTTP (RFC 9110 section 14, range requests).
 
-A wheel's list of files and its RECORD stand at its end, so two or three small requests are enough to
-know what is in it, whatever its size.
+A wheel's list of files and its RECORD stand at its end, and how long they are is known from what is
+installed. So one request is mostly enough to know what is in it, whatever its size.
 """
 
 import io
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import IO
 
 import requests
@@ -14,13 +15,15 @@ import requests
 from envlock.host.http import byte_range, reason, status
 from envlock.lock.environment import RecordEntry
 from envlock.runtime.errors import InputError, UnreachableError
-from envlock.wheels import record
+from envlock.wheels import packed_record, record
 from envlock.wheels.credentials import used_login
 from envlock.wheels.public_url import public
 
-_TAIL = 1 << 16
+# What a file takes in a wheel's end: a line of the list (APPNOTE 4.3.12), one of RECORD with the hash in
+# base64, which deflates by a quarter at most, and some bytes for times and sizes.
+_MEMBER = 46 + 44 + 16
+_LEAST_TAIL = 1 << 13
 _PIECE = 1 << 15
-_LARGEST_RECORD = 1 << 26
 _GONE = frozenset({404, 410})
 _REFUSED = frozenset({401, 403})
 # How servers say that they know no such range; some know none that counts from the end.
@@ -38,8 +41,8 @@ class RemoteFile(io.RawIOBase):
     when the server wants a login.
     """
 
-    def __init__(self, client: requests.Session, url: str) -> None:
-        """Ask for the file's end; the answer tells its size."""
+    def __init__(self, client: requests.Session, url: str, tail: int = _LEAST_TAIL) -> None:
+        """Ask for the file's end, ``tail`` bytes of it; the answer tells its size."""
         super().__init__()
         self._client = client
         self._url = url
@@ -47,7 +50,7 @@ class RemoteFile(io.RawIOBase):
         self._pieces: list[tuple[int, bytes]] = []
         self.private = False
         """Whether a login was sent for it."""
-        self.size = self._request(f"bytes=-{_TAIL}")
+        self.size = self._request(f"bytes=-{tail}")
 
     def readable(self) -> bool:
         """Return True."""
@@ -117,6 +120,11 @@ class RemoteFile(io.RawIOBase):
         return span
 
 
+def tail_of(installed: Iterable[RecordEntry]) -> int:
+    """Return how many bytes at its end hold a wheel's list of files and RECORD, by what it left installed."""
+    return _LEAST_TAIL + sum(len(one.path) + _MEMBER for one in installed if one.sha256 is not None)
+
+
 def _unreachable(url: str, found: str, hint: str | None = None) -> UnreachableError:
     return UnreachableError("cannot read the wheel", where=public(url), found=found, hint=hint)
 
@@ -124,17 +132,6 @@ def _unreachable(url: str, found: str, hint: str | None = None) -> UnreachableEr
 def read_record(stream: IO[bytes] | io.RawIOBase, where: str) -> tuple[RecordEntry, ...]:
     """Return the RECORD of the wheel in ``stream``. Raises InputError for what is no wheel."""
     try:
-        with zipfile.ZipFile(stream) as archive:
-            return record.parse(_record_member(archive))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, KeyError) as error:
+        return record.parse(packed_record.read(stream))
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, KeyError) as error:
         raise InputError("not a readable wheel", where=where, found=str(error)) from error
-
-
-def _record_member(archive: zipfile.ZipFile) -> bytes:
-    for info in archive.infolist():
-        directory, _, name = info.filename.rpartition("/")
-        if name == "RECORD" and directory.endswith(".dist-info") and "/" not in directory:
-            if info.file_size > _LARGEST_RECORD:
-                raise ValueError(f"a RECORD of {info.file_size} bytes")
-            return archive.read(info)
-    raise ValueError("no RECORD")
