@@ -1,8 +1,9 @@
 """Which package of an environment needs which. Pure.
 
 The rules are those of installers (dependency specifiers, core metadata ``Requires-Dist``): a requirement
-counts where its marker holds for the captured interpreter, an extra's where some package asks for that
-extra. Which extras a user asked for is written down nowhere, so those lead to no edge.
+counts where its marker holds for the captured interpreter. What an extra needs, the package needs that
+asks for the extra, not the one that has it: so a package's entry stays as it is when another comes along.
+Which extras a user asked for is written down nowhere, so those lead to no edge.
 """
 
 import re
@@ -26,8 +27,8 @@ def with_dependencies(lock: Lock, distributions: Iterable[InstalledDistribution]
     known = {one.name for one in lock.packages}
     markers = _markers(lock.python, lock.os)
     requirements = {one.name: tuple(_requirements(one, known)) for one in distributions if one.name in known}
-    found = _found(requirements, markers)
-    return replace(lock, packages=tuple(_with(package, found) for package in lock.packages))
+    packages = (replace(one, dependencies=_needed(one.name, requirements, markers)) for one in lock.packages)
+    return replace(lock, packages=tuple(packages))
 
 
 def top(packages: tuple[Package, ...]) -> Iterator[str]:
@@ -44,29 +45,24 @@ def top(packages: tuple[Package, ...]) -> Iterator[str]:
                 waiting += (more for more in needs[one] if more not in reached)
 
 
-def _with(package: Package, found: Mapping[str, set[str]]) -> Package:
-    needed = found.get(package.name, set()) - {package.name}
-    return replace(package, dependencies=tuple(sorted(needed)))
-
-
-def _found(
-    requirements: Mapping[str, tuple[Requirement, ...]], markers: Mapping[str, str]
-) -> dict[str, set[str]]:
-    """Return what each distribution needs, itself with an extra included."""
-    waiting = [(name, _NO_EXTRA) for name in requirements]
+def _needed(
+    package: str, requirements: Mapping[str, tuple[Requirement, ...]], markers: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return what the package needs, and what the extras need that it asks for."""
+    found: set[str] = set()
+    waiting = [(package, _NO_EXTRA)]
     seen = set(waiting)
-    found: dict[str, set[str]] = {name: set() for name in requirements}
     while waiting:
         name, extra = waiting.pop()
-        for one in requirements[name]:
-            wanted = canonicalize_name(one.name)
-            if not _holds(one, {**markers, "extra": extra}):
+        for one in requirements.get(name, ()):
+            if not _holds(one, {**markers, "extra": extra}) or (extra and _holds(one, markers)):
                 continue
-            found[name].add(wanted)
+            wanted = canonicalize_name(one.name)
+            found.add(wanted)
             more = {(wanted, canonicalize_name(asked)) for asked in one.extras} - seen
             seen |= more
             waiting += more
-    return found
+    return tuple(sorted(found - {package}))
 
 
 def _requirements(distribution: InstalledDistribution, known: Container[str]) -> Iterator[Requirement]:
@@ -91,6 +87,7 @@ def _holds(requirement: Requirement, markers: Mapping[str, str]) -> bool:
 def _markers(python: Python, system: OperatingSystem) -> dict[str, str]:
     """Return the captured interpreter's marker values, whatever Python envlock itself runs on."""
     return {
+        "extra": _NO_EXTRA,
         "implementation_name": python.implementation,
         "implementation_version": python.version,
         "os_name": "posix",

@@ -61,11 +61,13 @@ def test_a_marker_is_that_of_the_captured_interpreter(lock: Lock, marker: str, *
     assert needed(lock, installed("a", f"b; {marker}"), installed("b")) == ({"a": "b"} if holds else {})
 
 
-def test_an_extra_counts_where_a_package_asks_for_it(lock: Lock) -> None:
-    extras = ("c; extra == 'fast-path'", "d; extra == 'slow'")
-    assert needed(lock, installed("a", "b"), installed("b", *extras), installed("c")) == {"a": "b"}
-    asked = (installed("a", "b[Fast_Path]"), installed("b", *extras), installed("c"), installed("d"))
-    assert needed(lock, *asked) == {"a": "b", "b": "c"}
+def test_what_an_extra_needs_is_needed_by_whoever_asks_for_it(lock: Lock) -> None:
+    extras = ("c; extra == 'fast-path'", "d; extra == 'slow'", "e")
+    rest = (installed("b", *extras), installed("c"), installed("d"), installed("e"))
+    assert needed(lock, installed("a", "b"), *rest) == {"a": "b", "b": "e"}
+    # The entry of b is what it was.
+    assert needed(lock, installed("a", "b[Fast_Path]"), *rest) == {"a": "bc", "b": "e"}
     # dask[complete] is made of other extras of dask.
-    own = (installed("b", "b[slow]; extra == 'all'", *extras), installed("d"))
-    assert needed(lock, installed("a", "b[all]"), *own) == {"a": "b", "b": "d"}
+    own = installed("b", "b[slow]; extra == 'all'", *extras)
+    assert needed(lock, installed("a", "b[all]"), own, *rest[1:]) == {"a": "bd", "b": "e"}
+    assert needed(lock, installed("a", "a[x]", "c; extra == 'x'"), installed("c")) == {"a": "c"}
