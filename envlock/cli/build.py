@@ -165,10 +165,13 @@ def command(
     ]
     progress = terminal.progress(quiet=quiet)
     store = storage.store()
+    about_image = {"--plan": only_plan, "--verify": verify, "--sbom": sbom, "--provenance": provenance}
     if dockerfile_directory is not None:
+        _refuse_asked("--emit-dockerfile builds nothing", about_image | {"-t": tag, "-o": outputs})
         _emit(_only(requests), dockerfile_directory, store, progress)
         return 0
     if backend == "docker":
+        _refuse_asked("--backend docker leaves the image to Docker and pip", about_image)
         names = docker_backend.tags(outputs, tag)
         _tell(docker_backend.build(_only(requests), names, store, progress), as_json=as_json, quiet=quiet)
         return 0
@@ -214,6 +217,14 @@ def _tell(built: docker_backend.Built, *, as_json: bool, quiet: bool) -> None:
         terminal.err.print(f"built {', '.join(written)}, {built.identity}", markup=False)
 
 
+def _refuse_asked(why: str, options: Mapping[str, object]) -> None:
+    """Raise UsageError for those of ``options`` that were given and would be passed over."""
+    asked = [name for name, value in options.items() if value]
+    if asked:
+        hint = "the daemonless build, without either, does all of these"
+        raise UsageError(why, expected=f"no {' or '.join(options)}", found=", ".join(asked), hint=hint)
+
+
 def _only(requests: Sequence[Request]) -> Request:
     if len(requests) != 1:
         raise UsageError("a Dockerfile is for one platform", expected="one lock")
@@ -253,14 +264,7 @@ def _emit(request: Request, directory: Path, store: Store, progress: Progress) -
         request.bundle.supply(source.lock, store, progress)
     beside = [package for package in source.lock.packages if package.wheel.path is not None]
     wheels = inputs.wheels(source, beside, store=store, network=request.network, progress=progress)
-    dockerfile.emit(
-        source.lock,
-        directory,
-        lock_bytes=source.data,
-        wheels=wheels,
-        options=request.settings,
-        project=request.project,
-    )
+    docker_backend.emit(request, directory, wheels)
 
 
 def _created(environ: Mapping[str, str]) -> int:

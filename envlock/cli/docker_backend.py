@@ -5,6 +5,7 @@ a network. So nothing of how indexes are reached can get into an image.
 """
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,19 +57,24 @@ def build(request: Request, names: tuple[str, ...], store: Store, progress: Prog
         docker.ensure(base, store.path, ground.base)
     with scratch_directory() as scratch, progress.task("building with Docker", None):
         directory = scratch / "context"
-        dockerfile.emit(
-            source.lock,
-            directory,
-            lock_bytes=source.data,
-            wheels=wheels,
-            options=request.settings,
-            project=request.project,
-            ground=ground,
-        )
+        emit(request, directory, wheels, ground)
         identity = docker.build_directory(directory, names[0])
     for name in names[1:]:
         docker.name(identity, name)
     return Built(identity=identity, tags=names)
+
+
+def emit(request: Request, directory: Path, wheels: Mapping[str, Path], ground: Ground | None = None) -> None:
+    """Write the request's Dockerfile and what it needs; raises as :func:`envlock.image.dockerfile.emit`."""
+    dockerfile.emit(
+        request.source.lock,
+        directory,
+        lock_bytes=request.source.data,
+        wheels=wheels,
+        options=request.settings,
+        project=request.project,
+        ground=ground,
+    )
 
 
 def _pip() -> Path:

@@ -175,27 +175,29 @@ def build_directory(directory: Path, tag: str) -> str:
     return str(made.id)
 
 
-def build(dockerfile: bytes, environ: Mapping[str, str]) -> str:
+def build(dockerfile: bytes, environ: Mapping[str, str], hint: str | None = None) -> str:
     """Build an image from a Dockerfile that copies nothing, and return its ID.
 
     The usual proxy variables go along, as ``docker build`` does it: they are no part of the image. Raises
-    UnreachableError when no engine answers or it can't build.
+    UnreachableError when no engine answers or it can't build, then with ``hint``.
     """
     proxies = {name: environ[name] for name in _PROXIES if environ.get(name)}
-    with _connected() as client, closing(client), _built():
+    with _connected() as client, closing(client), _built(hint):
         made, _ = client.images.build(fileobj=io.BytesIO(dockerfile), buildargs=proxies, rm=True)
     return str(made.id)
 
 
 @contextmanager
-def _built() -> Iterator[None]:
+def _built(hint: str | None = None) -> Iterator[None]:
     """Turn a build's failure into one message, with the last that it said."""
     try:
         yield
     except BuildError as error:
         said = [str(line["stream"]).strip() for line in error.build_log if line.get("stream", "").strip()]
         found = f"{error.msg}: {said[-1] if said else ''}"
-        raise UnreachableError("the Docker engine could not build an image", found=found) from error
+        raise UnreachableError(
+            "the Docker engine could not build an image", found=found, hint=hint
+        ) from error
 
 
 def save(image: Kept, sink: Sink) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from envlock.capture import base_fit
 from envlock.capture.base_contents import BaseContents
@@ -22,6 +23,11 @@ from envlock.oci.registry.client import connected
 from envlock.oci.registry.pull import fetch
 from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import InputError, UnreachableError
+
+_CA_HINT: Final = (
+    "--ca-bundle does not reach a Docker build, whose layers would keep it; where the Dockerfile needs it, "
+    "build it with docker build --secret, and capture with --base docker-daemon:NAME"
+)
 
 
 def stand(
@@ -81,7 +87,7 @@ def opened(
     if reference.kind == "docker-daemon":
         name = f"docker:{reference.target}"
     elif reference.kind == "dockerfile":
-        name = f"docker:{_built(Path(reference.target), progress)}"
+        name = f"docker:{_built(Path(reference.target), progress, ca_bundle)}"
     else:
         name = str(reference)
     with unpacked.opened(name, store, progress, ca_bundle) as image:
@@ -106,14 +112,14 @@ def bring(base: Base, store: Store, progress: Progress, ca_bundle: str | None = 
         fetch(repository, lacking, store=store, progress=progress)
 
 
-def _built(dockerfile: Path, progress: Progress) -> str:
+def _built(dockerfile: Path, progress: Progress, ca_bundle: str | None) -> str:
     try:
         text = dockerfile.read_bytes()
     except OSError as error:
         found = os.strerror(error.errno or 0)
         raise InputError("no such Dockerfile", where=str(dockerfile), found=found) from error
     with progress.task(f"building {dockerfile.name} with Docker", None):
-        return docker.build(text, os.environ)
+        return docker.build(text, os.environ, None if ca_bundle is None else _CA_HINT)
 
 
 def _on_top(

@@ -95,7 +95,11 @@ def test_a_dockerfile_that_can_not_be_built_is_told_with_its_last_words(
     project: Project, debian: str
 ) -> None:
     (project.directory / "Dockerfile.bad").write_text(f"FROM {debian}\nRUN echo no luck && exit 3\n")
-    done = project.capture("Dockerfile.bad")
-    assert done.returncode == 4
-    assert "could not build an image" in done.stderr
-    assert "no luck" in done.stderr
+    ca = project.directory / "ca.pem"
+    ca.touch()
+    for arguments in ((), ("--ca-bundle", str(ca))):
+        done = project.capture("Dockerfile.bad", *arguments)
+        assert done.returncode == 4
+        assert "could not build an image" in done.stderr
+        assert "no luck" in done.stderr
+        assert ("hint: --ca-bundle does not reach a Docker build" in done.stderr) is bool(arguments)
