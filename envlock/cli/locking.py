@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from envlock.capture import environment as live
-from envlock.capture import specification
+from envlock.capture import homes, specification
 from envlock.capture.active import active_python
 from envlock.capture.machine import with_machine
 from envlock.capture.specification import Installed
@@ -105,6 +105,7 @@ def _lock(
             session=session,
             offline=request.offline,
             progress=progress,
+            homes=homes.read(environment.distributions, {} if request.source else environ),
         )
     standing = _standing(environment, located.packages, request, store, progress)
     lock = Lock(

@@ -7,7 +7,7 @@ gap that says why.
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ from envlock.wheels.lookup import Answer, Found, Lookup
 from envlock.wheels.members import Contents, contents, installed
 from envlock.wheels.own import without_envlock
 from envlock.wheels.public_url import public
-from envlock.wheels.repack import SIDECAR, repack
+from envlock.wheels.repack import SIDECAR, Repacked, repack
 
 _THREADS = 16
 _NAMED = 3
@@ -50,9 +50,11 @@ def locate(
     session: requests.Session,
     offline: bool,
     progress: Progress,
+    homes: tuple[str, ...] = (),
 ) -> Located:
     """Return the exact wheel of each distribution, but for envlock and what only envlock needs.
 
+    ``homes`` are the home directories of the captured machine; a repacked file that names one is a gap.
     ``modified`` of each distribution must be filled in (a modified one is repacked as it is). Offline,
     only what an earlier capture confirmed counts as found. A place that does not answer is a gap of each
     wheel that no other confirms. Raises IntegrityError when a file changed since it was verified.
@@ -68,7 +70,7 @@ def locate(
     # What came from beside another lock was repacked by it, or found as a file: making it again tells.
     rebuilt = tuple(one for one in usable if one.name not in hits or _is_from_beside_a_lock(one))
     facts = build_facts.Environment.of(distributions)
-    for package, more in _repack_all(rebuilt, facts, store, progress):
+    for package, more in _repack_all(rebuilt, facts, store, progress, homes):
         first = known.get(package.name)
         if first is None or first.wheel.sha256 == package.wheel.sha256:
             known[package.name] = package
@@ -139,19 +141,20 @@ def _repack_all(
     facts: build_facts.Environment,
     store: Store,
     progress: Progress,
+    homes: tuple[str, ...],
 ) -> Iterator[tuple[Package, tuple[Gap, ...]]]:
     """Yield each repacked package; one at a time, since each uses all cores."""
     for one in distributions:
         made = contents(one)
         total = sum(member.size for member in made.members)
         with progress.task(f"repacking {one.name}", total, "B") as advance:
-            wheel = repack(one, made.members, store, advance)
+            repacked = repack(one, made.members, store, advance, homes)
         changed = tuple(sorted(set(one.modified) - set(one.replaced)))
         missing = tuple(path for path in changed if not os.path.lexists(installed(one, path)))
         package = Package(
             name=one.name,
             version=one.version,
-            wheel=wheel,
+            wheel=repacked.wheel,
             source=_source(one),
             evidence="repacked",
             requires_python=_requires_python(one),
@@ -165,7 +168,7 @@ def _repack_all(
             content_digest=None if one.editable else one.content_digest,
             licences=one.licences,
         )
-        yield package, (*_changes(package), *_left_out(one, made))
+        yield package, (*_changes(package), *_left_out(one, made), *_naming_home(one, repacked))
 
 
 def _changes(package: Package) -> Iterator[Gap]:
@@ -176,10 +179,19 @@ def _changes(package: Package) -> Iterator[Gap]:
         ("missing", sorted(missing)),
     ):
         if paths:
-            more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-            shown = ascii(", ".join(paths[:_NAMED]))[1:-1]
-            reason = f"{what} since it was installed, carried as it is: {shown}{more}"
+            reason = f"{what} since it was installed, carried as it is: {_some(paths)}"
             yield Gap(subject=package.name, reason=reason, harmless=True)
+
+
+def _naming_home(distribution: InstalledDistribution, repacked: Repacked) -> Iterator[Gap]:
+    if repacked.naming_home:
+        reason = f"names a home directory, which no image has: {_some(repacked.naming_home)}"
+        yield Gap(subject=distribution.name, reason=reason)
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ascii(", ".join(paths[:_NAMED]))[1:-1] + more
 
 
 def _left_out(distribution: InstalledDistribution, made: Contents) -> Iterator[Gap]:

@@ -19,11 +19,20 @@ from envlock.lock.model import Wheel
 from envlock.runtime.errors import InputError, IntegrityError
 from envlock.wheels import archive, record
 from envlock.wheels.archive import PIECE, Member
+from envlock.wheels.home_names import HomeNames
 from envlock.wheels.members import filename, metadata_directory
 
 _FORMAT = 1
 SIDECAR = ".envlock/wheels"
 """Where repacked wheels lie, relative to the lockfile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repacked:
+    """``naming_home``: members whose bytes name a home directory of the captured machine, sorted."""
+
+    wheel: Wheel
+    naming_home: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +47,13 @@ def repack(
     members: tuple[Member, ...],
     store: Store,
     advance: Callable[[int], None],
-) -> Wheel:
+    homes: tuple[str, ...] = (),
+) -> Repacked:
     """Return the wheel made of ``members``, which is then in the store.
 
-    ``advance`` is told of the bytes done. Hashes that the members state are those of RECORD, checked
-    at capture. Raises IntegrityError when a file no longer has that hash, InputError for one that can't
-    be read.
+    ``advance`` is told of the bytes done; ``homes`` are the home directories that no member should name.
+    Hashes that the members state are those of RECORD, checked at capture. Raises IntegrityError when a
+    file no longer has that hash, InputError for one that can't be read.
     """
     try:
         hashed = tuple(_hashed(member) for member in members)
@@ -54,14 +64,16 @@ def repack(
             found=error.strerror,
         ) from error
     name = filename(distribution, members)
-    key = _key(name, hashed)
+    key = _key(name, hashed, homes)
     known = _remembered(store, key, name)
     if known is not None:
         advance(sum(one.size for one in hashed))
         return known
-    digest, size = _write(distribution, hashed, store, advance)
-    store.remember("repacked", key, {"sha256": digest.hex, "size": size})
-    return Wheel(name=name, sha256=digest, size=size, path=f"{SIDECAR}/{name}")
+    names = HomeNames(homes)
+    digest, size = _write(distribution, hashed, store, advance, names)
+    naming = names.files()
+    store.remember("repacked", key, {"sha256": digest.hex, "size": size, "naming-home": naming})
+    return _repacked(name, digest, size, naming)
 
 
 def _hashed(member: Member) -> _Hashed:
@@ -76,21 +88,26 @@ def _digest(member: Member) -> str:
     return record.encoded(state.digest())
 
 
-def _key(name: str, hashed: Iterable[_Hashed]) -> str:
+def _key(name: str, hashed: Iterable[_Hashed], homes: tuple[str, ...]) -> str:
     files = [[one.member.name, one.member.executable, one.sha256, one.size] for one in hashed]
-    return canonical.dumps([_FORMAT, zlib.ZLIB_RUNTIME_VERSION, name, files]).decode()
+    return canonical.dumps([_FORMAT, zlib.ZLIB_RUNTIME_VERSION, name, files, homes]).decode()
 
 
-def _remembered(store: Store, key: str, name: str) -> Wheel | None:
+def _remembered(store: Store, key: str, name: str) -> Repacked | None:
     fact = store.fact("repacked", key)
     match fact:
-        case {"sha256": str(text), "size": int(size)}:
+        case {"sha256": str(text), "size": int(size), "naming-home": list(naming)}:
             digest = Digest(text)
         case _:
             return None
     if store.find(digest) is None:
         return None
-    return Wheel(name=name, sha256=digest, size=size, path=f"{SIDECAR}/{name}")
+    return _repacked(name, digest, size, map(str, naming))
+
+
+def _repacked(name: str, digest: Digest, size: int, naming: Iterable[str]) -> Repacked:
+    wheel = Wheel(name=name, sha256=digest, size=size, path=f"{SIDECAR}/{name}")
+    return Repacked(wheel=wheel, naming_home=tuple(naming))
 
 
 def _write(
@@ -98,12 +115,14 @@ def _write(
     hashed: tuple[_Hashed, ...],
     store: Store,
     advance: Callable[[int], None],
+    names: HomeNames,
 ) -> tuple[Digest, int]:
     states = {one.member.name: hashlib.sha256() for one in hashed}
 
     def seen(member: Member, data: bytes) -> None:
         if member.name in states:
             states[member.name].update(data)
+            names.take(member.name, data)
             advance(len(data))
 
     place = store.root / "incoming"

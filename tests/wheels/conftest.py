@@ -327,7 +327,9 @@ Locate = Callable[..., Located]
 def find(index: IndexSimulator, store: Store, client: requests.Session) -> Locate:
     """``locate`` with the simulated index, the store and a plain session."""
 
-    def call(*distributions: InstalledDistribution, offline: bool = False) -> Located:
+    def call(
+        *distributions: InstalledDistribution, offline: bool = False, homes: tuple[str, ...] = ()
+    ) -> Located:
         places = Configuration(indexes=(index.index(),))
         authorise(client, places)
         return locate(
@@ -337,6 +339,7 @@ def find(index: IndexSimulator, store: Store, client: requests.Session) -> Locat
             session=client,
             offline=offline,
             progress=Silent(),
+            homes=homes,
         )
 
     return call

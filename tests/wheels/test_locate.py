@@ -483,6 +483,33 @@ def test_what_was_changed_is_named_with_what_changed(environment: Environment, f
     ]
 
 
+def test_a_repacked_file_that_names_a_home_directory_is_told_without_the_name(
+    environment: Environment, find: Locate
+) -> None:
+    files = {
+        "demo/__init__.py": b"DATA = '/home/ann/data'\n",
+        "demo/native.so": b"\x7fELF\0/home/ann/src/native.c\0",
+        "demo/other.py": b"EXAMPLE = '/home/user/data'\n",
+    }
+    installed = environment.install(wheel("demo", "1.0", files))
+    expected = Gap(
+        subject="demo",
+        reason="names a home directory, which no image has: demo/__init__.py, demo/native.so",
+    )
+    assert find(installed, homes=("/home/ann",)).gaps == (expected,)
+    # The second time the wheel is remembered, and what it names as well; for another user it is another.
+    assert find(installed, homes=("/home/ann",)).gaps == (expected,)
+    assert find(installed, homes=("/home/bob",)).gaps == ()
+
+
+def test_a_wheel_of_an_index_may_name_what_it_likes(
+    environment: Environment, index: IndexSimulator, find: Locate
+) -> None:
+    made = wheel("demo", "1.0", {"demo.py": b"DATA = '/home/ann/data'\n"})
+    index.add(made)
+    assert find(environment.install(made), homes=("/home/ann",)).gaps == ()
+
+
 def test_conda_s_record_is_believed_before_the_direct_url(
     environment: Environment, find: Locate, direct_url: DirectMaker
 ) -> None:

@@ -24,7 +24,7 @@ from tests.wheels.conftest import Environment, describe, record_hash, wheel
 
 
 def rebuilt(distribution: InstalledDistribution, store: Store) -> tuple[Wheel, dict[str, bytes]]:
-    made = repack(distribution, contents(distribution).members, store, lambda _: None)
+    made = repack(distribution, contents(distribution).members, store, lambda _: None).wheel
     with zipfile.ZipFile(store.path(made.sha256)) as opened:
         assert opened.testzip() is None
         return made, {name: opened.read(name) for name in opened.namelist()}
@@ -107,9 +107,9 @@ def test_an_unchanged_package_is_not_compressed_twice(environment: Environment, 
     members = contents(installed).members
     done: list[int] = []
     first = repack(installed, members, store, done.append)
-    written = store.path(first.sha256).stat().st_mtime_ns
+    written = store.path(first.wheel.sha256).stat().st_mtime_ns
     assert repack(installed, members, store, done.append) == first
-    assert store.path(first.sha256).stat().st_mtime_ns == written
+    assert store.path(first.wheel.sha256).stat().st_mtime_ns == written
     assert sum(done) == 2 * sum(member.size for member in members)
 
 
