@@ -82,16 +82,16 @@ class Destination:
             self._write(products, store, tag)
 
     def _write(self, products: Sequence[Product], store: Store, tag: str | None) -> None:
-        image = combined(products)
+        image, blobs = combined(products), layout.in_store(store)
         match self.kind:
             case "oci":
-                layout.write(image, store.path, Path(self.target), tag)
+                layout.write(image, blobs, Path(self.target), tag)
             case "docker" | "podman":
                 engine = docker if self.kind == "docker" else podman
-                engine.load(products[0].image, store.path, self.target)
+                engine.load(products[0].image, blobs, self.target)
                 return
             case _:
-                archive.write(image, store.path, Path(self.target), tag)
+                archive.write(image, blobs, Path(self.target), tag)
         for product in products:
             of = f".{product.platform.replace('/', '-')}" if len(products) > 1 else ""
             for one in product.attachments:

@@ -104,14 +104,15 @@ def stream_digest(stream: IO[bytes]) -> Digest:
 
 
 def copy(source: IO[bytes], target: IO[bytes]) -> None:
-    """Copy the whole of one file to the start of another, by the kernel, which shares blocks where it can."""
-    ends, done = (source.fileno(), target.fileno()), 0
+    """Copy the whole of one file to where another stands, by the kernel, which shares blocks where it can."""
+    target.flush()
+    ends, start, done = (source.fileno(), target.fileno()), target.tell(), 0
     # Not all file systems know how, and old kernels stop early: the last line does what is left.
     with suppress(OSError):
-        while count := os.copy_file_range(*ends, _MOST, offset_src=done, offset_dst=done):
+        while count := os.copy_file_range(*ends, _MOST, offset_src=done, offset_dst=start + done):
             done += count
     source.seek(done)
-    target.seek(done)
+    target.seek(start + done)
     shutil.copyfileobj(source, target, CHUNK)
 
 

@@ -4,7 +4,8 @@ Rules kept here:
 
 * A name under ``blobs/sha256`` appears only by rename of a file whose digest was checked.
 * A hit is never trusted by its name: :meth:`Store.find` hashes the bytes, or knows that it hashed them
-  and that the file has not changed since (:mod:`envlock.host.memory`). A blob that does not match is
+  and that the file has not changed since (:mod:`envlock.host.memory`), or was told so by who wrote it
+  (:meth:`Store.vouch`). A blob that does not match is
   removed and counts as absent, so a truncated or altered entry is made anew, never used.
 * Facts about a blob (an inflated digest, a file list) are kept as small JSON values under
   ``facts/<kind>``, whose key must contain every input that they depend on. Each is sealed with its key:
@@ -20,7 +21,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -113,6 +114,16 @@ class Store:
         path = str(file.absolute())
         with self.memory(_WHOLE, path) as memory:
             return memory.answer("sha256", [path], lambda: file_digest(file).hex) == digest.hex
+
+    def vouch(self, digest: Digest) -> None:
+        """Remember a blob that this process or a worker of it has written since it began, without hashing it.
+
+        Its bytes were hashed before it got its name. What is seen of it now is believed though it is not
+        settled: that nobody changed it in the tick in which it got the name is taken for granted.
+        """
+        path = str(self.path(digest).absolute())
+        with self.memory(_WHOLE, path) as memory:
+            memory.hold("sha256", replace(memory.observe([path]), settled=True), digest.hex)
 
     @contextmanager
     def writing(self, expected: Digest | None = None) -> Iterator[HashingWriter]:

@@ -9,7 +9,8 @@ from envlock.runtime.errors import InputError
 
 
 def keep(store: Store, kind: str, key: str, layer: Layer) -> None:
-    """Remember ``layer`` under ``key``, which holds everything that decides its bytes."""
+    """Remember ``layer``, whose blob was just written, under ``key``: all that decides its bytes."""
+    store.vouch(layer.blob)
     value = {
         "diff_id": str(layer.diff_id),
         "blob": str(layer.blob),

@@ -3,7 +3,7 @@
 Rules kept here: members sorted by name, owner 0:0, one fixed time, so the file is a function of the
 image and the tag. ``manifest.json`` (Docker image specification 1.2) points at the OCI blobs, as
 ``docker save`` has written since Docker 25; Docker 20.10 and podman follow it too. Every blob's
-bytes are hashed on their way in; the file appears whole or not at all.
+bytes are hashed on their way in, unless the store did it; the file appears whole or not at all.
 """
 
 from collections.abc import Mapping

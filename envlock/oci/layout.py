@@ -1,26 +1,36 @@
 """Writing an image as an OCI image layout directory (OCI image-spec 1.1, image-layout.md).
 
-Every blob's bytes are hashed on their way in; the directory appears whole or not at all.
+Every blob's bytes are hashed on their way in, unless the store did it; the directory appears whole or
+not at all.
 """
 
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from envlock.core import canonical
 from envlock.core.digest import Digest
 from envlock.core.progress import Advance
-from envlock.host.files import CHUNK, atomic_directory, file_digest
-from envlock.host.store import HashingWriter
+from envlock.host.files import CHUNK, atomic_directory, copy, file_digest
+from envlock.host.store import HashingWriter, Store
 from envlock.oci.document import Descriptor
 from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image, ImageIndex
 from envlock.oci.name import ImageName
 from envlock.runtime.errors import InputError, IntegrityError
 
-Blobs = Callable[[Digest], Path | IO[bytes]]
-"""Where a layer's bytes are: a file, or a stream that the reader closes."""
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A file of which it is known that it has the right bytes."""
+
+    path: Path
+
+
+Blobs = Callable[[Digest], Path | Verified | IO[bytes]]
+"""Where a layer's bytes are: a file, or a stream that the reader closes. Both are hashed, unless verified."""
 
 LAYOUT_FILE: Final = canonical.dumps({"imageLayoutVersion": "1.0.0"})
 
@@ -81,10 +91,29 @@ def distinct_blobs(image: Image | ImageIndex) -> Iterator[Descriptor]:
             yield Descriptor(digest=layer.blob, size=layer.size, media_type=layer.media_type)
 
 
+def in_store(store: Store) -> Blobs:
+    """Return where ``store`` has its blobs; one that was damaged there counts as missing."""
+
+    def place(digest: Digest) -> Path | Verified:
+        found = store.find(digest)
+        return store.path(digest) if found is None else Verified(found)
+
+    return place
+
+
 def copy_verified(
-    blob: Descriptor, source: Path | IO[bytes], target: IO[bytes], advance: Advance = lambda _: None
+    blob: Descriptor,
+    source: Path | Verified | IO[bytes],
+    target: IO[bytes],
+    advance: Advance = lambda _: None,
 ) -> None:
     """Copy a blob, telling ``advance`` of its bytes. Raises IntegrityError when they are not ``blob``'s."""
+    if isinstance(source, Verified):
+        _check(blob, blob.digest, source.path.stat().st_size)
+        with source.path.open("rb") as stream:
+            copy(stream, target)
+        advance(blob.size)
+        return
     writer = HashingWriter(target)
     with _opened(source, blob.digest) as stream:
         while piece := stream.read(CHUNK):
@@ -111,10 +140,12 @@ def _check(blob: Descriptor, digest: Digest, size: int) -> None:
         )
 
 
-def _place_blob(blob: Descriptor, source: Path | IO[bytes], target: Path) -> None:
+def _place_blob(blob: Descriptor, source: Path | Verified | IO[bytes], target: Path) -> None:
     """Link the blob where it lies on the same file system and its bytes are right, else copy it."""
-    if isinstance(source, Path) and _linked(source, target):
-        _check(blob, file_digest(target), target.stat().st_size)
+    path = source.path if isinstance(source, Verified) else source
+    if isinstance(path, Path) and _linked(path, target):
+        digest = blob.digest if isinstance(source, Verified) else file_digest(target)
+        _check(blob, digest, target.stat().st_size)
         return
     with target.open("wb") as stream:
         copy_verified(blob, source, stream)

@@ -122,6 +122,16 @@ def test_a_copy_has_all_bytes(tmp_path: Path, size: int) -> None:
     assert (tmp_path / "copy").read_bytes() == data
 
 
+def test_a_copy_begins_where_the_target_stands(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with files.atomic_write(tmp_path / "copy") as target:
+        target.write(b"before, ")
+        with (tmp_path / "file").open("rb") as source:
+            files.copy(source, target)
+        target.write(b", after")
+    assert (tmp_path / "copy").read_bytes() == b"before, content, after"
+
+
 def test_what_the_kernel_does_not_copy_is_copied_all_the_same(tmp_path: Path) -> None:
     """Files of /proc say that they are empty, and the kernel copies as much of them."""
     with Path("/proc/version").open("rb") as source, files.atomic_write(tmp_path / "copy") as target:

@@ -29,6 +29,26 @@ def test_a_blob_is_found_by_its_digest(tmp_path: Path) -> None:
     assert found.read_bytes() == b"one blob"
 
 
+def test_a_blob_that_its_writer_vouches_for_is_not_hashed_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    digest = _with_blob(store)
+    store.vouch(digest)
+    opened: list[str] = []
+    with watching_opened(opened):
+        assert store.find(digest) == store.path(digest)
+    assert str(store.path(digest)) not in opened
+
+
+@pytest.mark.parametrize("damaged", [b"one", b"two blob", b""])
+def test_damage_to_a_blob_after_its_writer_vouched_for_it_is_found(tmp_path: Path, damaged: bytes) -> None:
+    store = Store(tmp_path)
+    digest = _with_blob(store)
+    store.vouch(digest)
+    time.sleep(0.05)
+    store.path(digest).write_bytes(damaged)
+    assert store.find(digest) is None
+
+
 @pytest.mark.parametrize("damaged", [b"one", b"two blob", b""])
 def test_a_truncated_or_altered_blob_counts_as_absent_and_is_removed(tmp_path: Path, damaged: bytes) -> None:
     store = Store(tmp_path)

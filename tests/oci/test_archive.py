@@ -11,6 +11,7 @@ import pytest
 from envlock.core.digest import Digest
 from envlock.oci import archive
 from envlock.oci.layer import Entry, Stream
+from envlock.oci.layout import in_store
 from envlock.oci.path import ImagePath
 from envlock.oci.reader import open_image
 from envlock.oci.validate import validate
@@ -67,6 +68,17 @@ def test_a_blob_with_wrong_bytes_is_refused_and_leaves_the_old_file(builder: Bui
     with pytest.raises(IntegrityError, match="other bytes"):
         archive.write(builder.image(layer), builder.store.path, target)
     assert [(one.name, one.read_bytes()) for one in target.parent.iterdir()] == [("image.tar", b"old")]
+
+
+def test_an_archive_is_the_same_whether_the_store_knows_its_blobs_or_not(
+    builder: Builder, tmp_path: Path
+) -> None:
+    write(builder, tmp_path / "hashed.tar")
+    image = open_image(str(tmp_path / "hashed.tar")).image
+    for layer in image.layers:
+        builder.store.vouch(layer.blob)
+    archive.write(image, in_store(builder.store), tmp_path / "known.tar", "team/exp:1")
+    assert (tmp_path / "hashed.tar").read_bytes() == (tmp_path / "known.tar").read_bytes()
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(builder: Builder, tmp_path: Path) -> None:

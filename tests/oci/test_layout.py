@@ -1,15 +1,18 @@
 import json
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from envlock.core.digest import Digest
 from envlock.host.files import file_digest, scratch_directory
-from envlock.oci import layout
+from envlock.oci import archive, layout
 from envlock.oci.reader import open_image
 from envlock.oci.validate import validate
 from envlock.runtime.errors import InputError, IntegrityError
+from tests.host.opened import watching_opened
 from tests.oci.images import Builder, file
 
 
@@ -63,6 +66,38 @@ def test_a_blob_with_wrong_bytes_is_refused_and_nothing_is_left(
     place.write_bytes(place.read_bytes()[::-1] if damage is None else damage)
     with pytest.raises(IntegrityError, match="other bytes"):
         layout.write(builder.image(layer), builder.store.path, tmp_path / "out" / "image")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_blob_that_the_store_knows_is_linked_or_copied_without_being_hashed(
+    builder: Builder, tmp_path: Path
+) -> None:
+    layer = builder.layer(file("/a", b"1"))
+    builder.store.vouch(layer.blob)
+    opened: list[str] = []
+    with watching_opened(opened):
+        layout.write(builder.image(layer), layout.in_store(builder.store), tmp_path / "out")
+    assert str(tmp_path / "out" / "blobs" / "sha256" / layer.blob.hex) not in opened
+    assert validate(open_image(f"oci:{tmp_path / 'out'}")) == ()
+
+
+def test_a_blob_that_was_damaged_in_the_store_counts_as_missing(builder: Builder, tmp_path: Path) -> None:
+    layer = builder.layer(file("/a", b"1"))
+    builder.store.vouch(layer.blob)
+    builder.store.path(layer.blob).write_bytes(b"x")
+    with pytest.raises(InputError, match="a layer is missing"):
+        layout.write(builder.image(layer), layout.in_store(builder.store), tmp_path / "out")
+
+
+@pytest.mark.parametrize("write", [layout.write, archive.write])
+def test_a_right_blob_of_another_size_than_the_image_says_is_refused(
+    builder: Builder, tmp_path: Path, write: Callable[..., None]
+) -> None:
+    layer = builder.layer(file("/a", b"1"))
+    builder.store.vouch(layer.blob)
+    image = builder.image(replace(layer, size=layer.size + 1))
+    with pytest.raises(IntegrityError, match="other bytes"):
+        write(image, layout.in_store(builder.store), tmp_path / "out" / "image")
     assert list((tmp_path / "out").iterdir()) == []
 
 
