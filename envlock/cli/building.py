@@ -8,7 +8,6 @@ from envlock.cli import inputs, verification
 from envlock.cli.inputs import Network, Source
 from envlock.cli.product import Product
 from envlock.core.progress import Progress
-from envlock.engines import foreign
 from envlock.host.store import Store
 from envlock.image import attachments, missing
 from envlock.image.assemble import assemble
@@ -69,7 +68,10 @@ def gathered(request: Request, store: Store, progress: Progress) -> dict[str, Pa
         request.bundle.supply(source.lock, store, progress)
     lacking = missing.missing(source.lock, store, source.directory, offline=request.network.offline)
     missing.refuse(lacking)
-    foreign.bring(source.lock.base, store, progress, request.network.ca_bundle)
+    if source.lock.base.reference is not None:
+        from envlock.engines import foreign  # noqa: PLC0415 # most builds need no registry
+
+        foreign.bring(source.lock.base, store, progress, request.network.ca_bundle)
     return inputs.wheels(
         source, source.lock.packages, store=store, network=request.network, progress=progress
     )

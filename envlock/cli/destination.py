@@ -86,6 +86,9 @@ class Destination:
         match self.kind:
             case "oci":
                 layout.write(image, blobs, Path(self.target), tag)
+                # Links change the status of the blobs, whose bytes were known a moment ago.
+                for blob in layout.distinct_blobs(image):
+                    store.vouch(blob.digest)
             case "docker" | "podman":
                 engine = docker if self.kind == "docker" else podman
                 engine.load(products[0].image, blobs, self.target)

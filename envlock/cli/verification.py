@@ -19,7 +19,6 @@ from rich.markup import escape
 from envlock.cli import terminal
 from envlock.cli.image_changes import print_difference
 from envlock.core.progress import Progress
-from envlock.engines import configuration, inspection, rootfs
 from envlock.host.files import scratch_directory
 from envlock.host.store import Store
 from envlock.image import comparison, proof
@@ -59,6 +58,9 @@ def verify(
     ``assemble`` builds it into the store that it is given. Raises IntegrityError for a wheel or base with
     other bytes than the lock's, UnreachableError where namespaces are forbidden, and as assembling does.
     """
+    # What only a proof needs is most of what a build would have to import.
+    from envlock.engines import configuration, inspection, rootfs  # noqa: PLC0415
+
     incoming = store.root / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
     with scratch_directory(incoming) as scratch:
