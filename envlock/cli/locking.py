@@ -65,6 +65,8 @@ def _of_image(source: str, request: Request, store: Store, progress: Progress) -
             settings = replace(settings, environment=made.of_user(settings.environment))
         found = inspection.read(image.root, settings, request.python, progress)
         whole = with_machine(found, project=request.project, environ=os.environ)
+        if made is not None:
+            whole = replace(whole, gaps=(*whole.gaps, *made.gaps))
         lock, _ = _lock(whole, request, store, progress, earlier=None if made is None else made.lock)
     return Made(lock=lock, whole=True)
 

@@ -10,12 +10,17 @@ from pathlib import Path
 
 from envlock.core.digest import Digest
 from envlock.host.rooted import located
+from envlock.image import runtime
 from envlock.lock import codec, file
-from envlock.lock.model import Lock
+from envlock.lock.model import Gap, Lock
 from envlock.runtime.errors import EnvlockError
 
 _LOCK = "/opt/envlock/pylock.envlock.toml"
 _FACTS = "/opt/envlock/image.json"
+_EDITED = Gap(
+    subject="envlock-runtime",
+    reason="edited since the image was built; an image of this lock has the runtime of who builds it",
+)
 
 Variables = tuple[tuple[str, str], ...]
 
@@ -26,6 +31,13 @@ class Built:
 
     lock: Lock
     baked: Variables
+    runtime_edited: bool
+    """The runtime's source is not the one that the image was built with."""
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What the image says of itself that is not so."""
+        return (_EDITED,) if self.runtime_edited else ()
 
     def of_user(self, variables: Variables) -> Variables:
         """Return the variables without those that the build set and nobody changed."""
@@ -43,6 +55,7 @@ def read(root: Path) -> Built | None:
         lock = codec.loads(data, _LOCK)
         captured = {name for name, _ in (*lock.environment, *lock.cpu.threads)}
         baked = tuple(pair for pair in dict(facts["env"]).items() if pair[0] not in captured)
-    except (EnvlockError, ValueError, TypeError, KeyError):
+        edited = facts["runtime"] != str(runtime.digest(runtime.files_in(root)))
+    except (EnvlockError, OSError, ValueError, TypeError, KeyError):
         return None
-    return Built(lock=lock, baked=baked)
+    return Built(lock=lock, baked=baked, runtime_edited=edited)

@@ -5,6 +5,7 @@ Only ``.py`` files, as they stand in the source tree, and one small library that
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +36,7 @@ from envlock.runtime.entrypoint import main
 
 sys.exit(main())
 """
+_PLACES = ("bin", "lib", "runtime")
 _SHARED_DIRECTORIES = ("/out", "/tmp", "/work")  # noqa: S108 # the image's contract, mode 1777
 
 
@@ -49,6 +51,27 @@ def runtime_files() -> RuntimeFiles:
     )
     ordered = tuple(sorted(files, key=lambda file: file.path))
     return RuntimeFiles(files=ordered, digest=digest(ordered))
+
+
+def files_in(root: Path) -> tuple[ImageFile, ...]:
+    """Return what stands in the places of :func:`runtime_files` below ``root``, but for bytecode.
+
+    Of an image that envlock built, its digest is the runtime's for as long as nobody edits it. Nothing but
+    regular files is read: whatever else stands there counts as an empty one.
+    """
+    found = [ImageFile(path=ImagePath(path), mode=0o1777, data=None) for path in _SHARED_DIRECTORIES]
+    for place in _PLACES:
+        for directory, below, names in os.walk(root / (_HOME / place).relative):
+            below[:] = [name for name in below if name != "__pycache__"]
+            inside = ImagePath(f"/{os.path.relpath(directory, root)}")
+            found += (_standing(Path(directory, name), inside / name) for name in names)
+    return tuple(sorted(found, key=lambda file: file.path))
+
+
+def _standing(file: Path, path: ImagePath) -> ImageFile:
+    status = file.lstat()
+    data = file.read_bytes() if stat.S_ISREG(status.st_mode) else b""
+    return ImageFile(path=path, mode=0o755 if status.st_mode & stat.S_IXUSR else 0o644, data=data)
 
 
 def carried() -> tuple[tuple[str, str], ...]:
