@@ -1,8 +1,9 @@
 """Installed distributions, from the raw texts that the probe read (no I/O here).
 
-The first of a name on sys.path is the one that imports see; a second version of the same name, a
-METADATA without a name and a version that can be used, and what pip left of an interrupted uninstall
-(``~umpy``), are gaps, never errors.
+The first of a name on sys.path is the one that imports see. Of several versions in one directory, which
+an interrupted upgrade leaves or two tools that do not know each other, it is the one whose files are
+there. The other versions, a METADATA without a name and a version that can be used, and what pip left of
+an interrupted uninstall (``~umpy``), are gaps, never errors.
 Metadata: core metadata specification; WHEEL and RECORD: binary distribution format (PEP 427, PEP 376);
 direct_url.json: PEP 610.
 """
@@ -35,26 +36,55 @@ _MOST_DIGITS = 15
 
 
 def read(raw: Iterable[Raw]) -> tuple[tuple[InstalledDistribution, ...], tuple[Gap, ...]]:
-    """Return the distributions sorted by name, and what is wrong with others."""
-    chosen: dict[str, InstalledDistribution] = {}
+    """Return the distributions sorted by name, and what is wrong with others.
+
+    Several versions in one directory are all returned: :func:`settled` chooses, once they are verified.
+    """
+    chosen: dict[str, list[InstalledDistribution]] = {}
     gaps: list[Gap] = []
     for facts in raw:
         found = _distribution(facts)
         if isinstance(found, Gap):
             gaps.append(found)
             continue
-        first = chosen.setdefault(found.name, found)
+        known = chosen.setdefault(found.name, [])
         # The same version twice (Debian's egg-info beside a dist-info) is one distribution.
-        if first.version != found.version:
-            gaps.append(_shadowed(first, found))
-    return tuple(chosen[name] for name in sorted(chosen)), tuple(gaps)
+        if all(one.version != found.version for one in known):
+            if known and known[0].site != found.site:
+                gaps.append(_other(known[0], found, "a later directory of sys.path"))
+            else:
+                known.append(found)
+    return tuple(one for name in sorted(chosen) for one in chosen[name]), tuple(gaps)
 
 
-def _shadowed(first: InstalledDistribution, other: InstalledDistribution) -> Gap:
-    where = "the same directory" if first.site == other.site else "a later directory of sys.path"
+def settled(
+    verified: Iterable[InstalledDistribution],
+) -> tuple[tuple[InstalledDistribution, ...], tuple[Gap, ...]]:
+    """Return one distribution of each name: the one most of whose files are as its RECORD says."""
+    versions: dict[str, list[InstalledDistribution]] = {}
+    for one in verified:
+        versions.setdefault(one.name, []).append(one)
+    # Of equals the first.
+    chosen = {name: max(several, key=_intact) for name, several in versions.items()}
+    gaps = (
+        _other(chosen[name], one, "the same directory")
+        for name, several in versions.items()
+        for one in several
+        if one is not chosen[name]
+    )
+    return tuple(chosen.values()), tuple(gaps)
+
+
+def _intact(distribution: InstalledDistribution) -> float:
+    """Return the part of the recorded files that are as recorded; 0 where none is recorded."""
+    recorded = sum(1 for entry in distribution.record if entry.sha256 is not None)
+    return (recorded - len(distribution.modified)) / recorded if recorded else 0.0
+
+
+def _other(chosen: InstalledDistribution, other: InstalledDistribution, where: str) -> Gap:
     return Gap(
         subject=other.name,
-        reason=f"version {other.version} is also installed, in {where}; {first.version} was captured",
+        reason=f"version {other.version} is also installed, in {where}; {chosen.version} was captured",
     )
 
 

@@ -71,7 +71,7 @@ def read_installed(
     interpreter = ask(python, environ)
     database, unmanaged = packages_select.load(store=store)
     installed, faults = distributions.read(interpreter.distributions)
-    installed = record.verify(installed, progress, store)
+    installed, rivals = distributions.settled(record.verify(installed, progress, store))
     installed, unowned = contents.complete(installed, interpreter, database, environ)
     prefixes, conda_gaps = conda.read((interpreter.prefix, interpreter.base_prefix))
     installed = conda.attach(installed, prefixes)
@@ -94,7 +94,7 @@ def read_installed(
     prefix = None if owned else interpreter.base_prefix
     owner = owners.owners(installed, database=database, conda=prefixes, prefix=prefix)
     loaded, ownerless = owners.table(host.loaded, owner)
-    gaps = (*faults, *unmanaged, *unowned, *conda_gaps, *host.gaps, *ownerless)
+    gaps = (*faults, *rivals, *unmanaged, *unowned, *conda_gaps, *host.gaps, *ownerless)
     return Environment(
         python=describe(interpreter, owned=owned),
         os=system,

@@ -114,13 +114,39 @@ def test_record_that_is_no_csv_counts_as_missing() -> None:
     assert found[0].record == ()
 
 
-@pytest.mark.parametrize(("site", "words"), [("/site", "same directory"), ("/other", "later directory")])
-def test_second_version_of_a_name_is_a_gap_and_the_first_wins(site: str, words: str) -> None:
-    second = raw("demo-2.0.dist-info", "Name: demo-pkg\nVersion: 2.0\n", site=site)
+def test_the_first_version_on_the_path_wins_and_a_later_one_is_a_gap() -> None:
+    second = raw("demo-2.0.dist-info", "Name: demo-pkg\nVersion: 2.0\n", site="/other")
     (found,), (gap,) = distributions.read([raw(), second])
     assert found.version == "1.0"
-    assert words in gap.reason
-    assert site not in gap.reason
+    assert "version 2.0 is also installed, in a later directory" in gap.reason
+    assert "/other" not in gap.reason
+
+
+def test_of_two_versions_in_one_directory_the_one_whose_files_are_there_wins(tmp_path: Path) -> None:
+    (tmp_path / "demo.py").write_bytes(b"new")
+    (tmp_path / "more.py").write_bytes(b"same in both")
+
+    def lines(code: bytes) -> str:
+        return f"demo.py,sha256={_sha(code)},3\nmore.py,sha256={_sha(b'same in both')},12\n"
+
+    old = raw(lines=lines(b"old"), site=str(tmp_path))
+    new = raw("demo-2.0.dist-info", "Name: demo-pkg\nVersion: 2.0\n", lines=lines(b"new"), site=str(tmp_path))
+    left = raw("demo-0.5.dist-info", "Name: demo-pkg\nVersion: 0.5\n", lines=None, site=str(tmp_path))
+    both, gaps = distributions.read([left, old, new])
+    assert gaps == ()
+    (found,), others = distributions.settled(record.verify(both, Silent()))
+    assert found.version == "2.0"
+    assert [gap.reason for gap in others] == [
+        f"version {version} is also installed, in the same directory; 2.0 was captured"
+        for version in ("0.5", "1.0")
+    ]
+
+
+def test_of_versions_that_are_equally_there_the_first_wins() -> None:
+    second = raw("demo-2.0.dist-info", "Name: demo-pkg\nVersion: 2.0\n", lines=None)
+    both, _ = distributions.read([raw(lines=None), second])
+    (found,), _ = distributions.settled(both)
+    assert found.version == "1.0"
 
 
 def test_same_version_twice_is_one_distribution() -> None:
