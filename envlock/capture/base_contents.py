@@ -14,6 +14,7 @@ from pathlib import Path
 from envlock.capture import elf, host_definition, loader, operating_system, packages_select
 from envlock.capture.elf import Elf
 from envlock.capture.packages import Database, OsPackage
+from envlock.capture.packages_rpm import Ask
 from envlock.capture.python import Interpreter, ask, described_in_place, libc_of
 from envlock.lock.model import OperatingSystem, Pairs, Python, SystemPackage
 from envlock.runtime.errors import InputError, UsageError
@@ -50,14 +51,16 @@ def read(
     variables: Mapping[str, str],
     start_only: Callable[..., None],
     common: tuple[str, ...] = _COMMON,
+    rpm: Ask | None = None,
 ) -> BaseContents:
     """Return what the base has of interpreters like ``minor`` (``3.11``) and of ``sonames``.
 
-    ``variables`` are the base's own. ``start_only`` is told of all interpreters before one is started.
+    ``variables`` are the base's own, ``rpm`` what that program said of it before. ``start_only`` is told
+    of all interpreters before one is started.
     """
     programs = _programs(minor, variables, common)
     start_only(*programs)
-    database, _ = packages_select.load()
+    database, _ = packages_select.load(rpm=rpm)
     asked = tuple(_answers(programs, variables))
     system = operating_system.read(libc=libc_of(asked[0], database) if asked else "unknown")
     found = dict(_found(sonames, asked, variables, system.machine))

@@ -24,6 +24,7 @@ from envlock.capture import (
 )
 from envlock.capture.machine import in_order
 from envlock.capture.mapped import Observed
+from envlock.capture.packages_rpm import Ask
 from envlock.capture.project import read as read_project
 from envlock.capture.python import Interpreter, ask, describe, libc_of
 from envlock.core.progress import Progress
@@ -62,14 +63,15 @@ def read_installed(
     progress: Progress,
     run: tuple[str, ...] = (),
     store: Store | None = None,
+    rpm: Ask | None = None,
 ) -> Environment:
     """Capture what files and the interpreter tell: all but the GPU and the project's code.
 
     Nothing here loads a library or asks anyone but the interpreter, so that it can be done inside the
-    root of an image (:mod:`envlock.capture.inside`). Raises as :func:`read`.
+    root of an image (:mod:`envlock.capture.inside`), where ``rpm`` was asked before. Raises as :func:`read`.
     """
     interpreter = ask(python, environ)
-    database, unmanaged = packages_select.load(store=store)
+    database, unmanaged = packages_select.load(store=store, rpm=rpm)
     installed, faults = distributions.read(interpreter.distributions)
     installed, rivals = distributions.settled(record.verify(installed, progress, store))
     installed, unowned = contents.complete(installed, interpreter, database, environ)

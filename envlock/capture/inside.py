@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from envlock.capture import base_contents, environment, host_definition, python, transfer
+from envlock.capture import base_contents, environment, host_definition, packages_rpm, python, transfer
+from envlock.capture.packages_rpm import Ask
 from envlock.core.progress import Silent
 from envlock.host import confinement
 from envlock.runtime.errors import EnvlockError, InputError
@@ -35,20 +36,26 @@ def main() -> None:
     # What envlock itself brings as files is read while it is in sight.
     python.script()
     host_definition.read()
+    rpm = packages_rpm.asked_now(Path(request["root"]))
     confinement.enter(Path(request["root"]))
-    json.dump(answer(request, confinement.start_only), sys.stdout)
+    json.dump(answer(request, confinement.start_only, rpm), sys.stdout)
 
 
-def answer(request: Mapping[str, Any], start_only: Callable[..., None]) -> dict[str, Any]:
-    """Return the answer. ``start_only`` is told of the interpreter before anything is started."""
+def answer(
+    request: Mapping[str, Any], start_only: Callable[..., None], rpm: Ask | None = None
+) -> dict[str, Any]:
+    """Return the answer. ``start_only`` is told of the interpreter before anything is started.
+
+    ``rpm``: what that program, which is out of reach inside, said of the root.
+    """
     variables = dict(request["variables"])
     try:
         if "sonames" in request:
-            brought = base_contents.read(request["sonames"], request["minor"], variables, start_only)
+            brought = base_contents.read(request["sonames"], request["minor"], variables, start_only, rpm=rpm)
             return {"contents": transfer.dumps(brought)}
         program = chosen_python(request["python"], tuple(request["command"]), variables)
         start_only(program)
-        found = environment.read_installed(program, environ=variables, progress=Silent())
+        found = environment.read_installed(program, environ=variables, progress=Silent(), rpm=rpm)
     except EnvlockError as error:
         return {"error": {"class": type(error).__name__, **vars(error)}}
     return {"environment": transfer.dumps(found)}

@@ -7,15 +7,23 @@ ghosts have no checksum to be held to. ``gpg-pubkey`` entries are keys, no packa
 """
 
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from envlock.capture.packages import Database, OsPackage, merged, real
 from envlock.host import process
+from envlock.host.files import scratch_directory
+from envlock.host.rooted import located
 from envlock.runtime.errors import UnreachableError
 
-_PLACES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
+Ask = Callable[[Path], str | None]
+"""Returns what rpm says of the database below a root; None: there is none."""
+
+_MACHINE = Path("/")
+_PLACES = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
 # One for each format: SQLite, ndb, Berkeley DB.
 _FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 _SECONDS = 120.0
@@ -80,28 +88,62 @@ class RpmDatabase(Database):
         return not file.flags & _GHOST or os.path.lexists(f"{self.root}/{file.path}")
 
 
-def place(root: Path = Path("/")) -> Path | None:
+def load(root: Path = Path("/"), ask: Ask | None = None) -> RpmDatabase | None:
+    """Read the database below ``root``, or return None when there is none or nothing is installed.
+
+    ``ask`` says what rpm says, where it was asked before. Raises as :func:`said_of`.
+    """
+    text = (ask or said_of)(root)
+    return None if text is None else _database(root, text)
+
+
+def said_of(root: Path) -> str | None:
+    """Return what the program ``rpm`` says of the database below ``root``, or None when there is none.
+
+    Raises UnreachableError when there is one and rpm can't be started or fails.
+    """
+    directory = _place(root)
+    if directory is None:
+        return None
+    if root == _MACHINE:
+        return _said(directory)
+    # Neither --root, under which rpm would load libraries of the root, nor a place that may be read-only:
+    # rpm writes locks. Links could lead out of the root, so only files are copied.
+    with scratch_directory() as scratch:
+        for entry in os.scandir(directory):
+            if entry.is_file(follow_symlinks=False):
+                shutil.copyfile(entry.path, scratch / entry.name)
+        return _said(scratch)
+
+
+def asked_now(root: Path) -> Ask:
+    """Ask of the database below ``root`` and return what will say the same, where rpm is out of reach."""
+    try:
+        text = said_of(root)
+    except UnreachableError as error:
+        return partial(_raise, error)
+    return lambda _: text
+
+
+def _raise(error: UnreachableError, _: Path) -> str | None:
+    raise error
+
+
+def _place(root: Path) -> Path | None:
     """Return the directory below ``root`` that holds a database, or None."""
-    candidates = (root / one for one in _PLACES)
+    candidates = (located(root, one) for one in _PLACES)
     return next((one for one in candidates if any((one / name).is_file() for name in _FILES)), None)
 
 
-def load(root: Path = Path("/")) -> RpmDatabase | None:
-    """Read the database below ``root``, or return None when there is none or nothing is installed.
-
-    Raises UnreachableError when there is one and the program ``rpm`` can't be started or fails.
-    """
-    directory = place(root)
-    if directory is None:
-        return None
-    # Absolute, since Debian's rpm has its own idea of the default; rpm takes it as a path below --root.
-    argv = ["rpm", "--root", str(root), "--dbpath", f"/{directory.relative_to(root)}"]
+def _said(directory: Path) -> str:
+    # Absolute, since Debian's rpm has its own idea of the default.
+    argv = ["rpm", "--dbpath", str(directory.absolute())]
     argv += ["-qa", "--nodigest", "--nosignature", "--queryformat", _FORMAT]
     done = process.run(argv, env={**os.environ, "LC_ALL": "C"}, timeout=_SECONDS)
     if done.exit_code != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise UnreachableError("rpm can't read its database", found=lines[-1] if lines else None)
-    return _database(root, done.stdout.decode("utf-8", "surrogateescape"))
+    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def _database(root: Path, text: str) -> RpmDatabase | None:

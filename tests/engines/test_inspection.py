@@ -1,6 +1,8 @@
 """A real interpreter in a real root: what is read of it, and what it may do meanwhile."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,6 +70,53 @@ def test_the_environment_is_the_images(root: PythonRoot) -> None:
     assert found.host_files is not None
     assert found.host_files.root == root.directory
     assert found.host_files.loose
+
+
+SPEC = """\
+Name: simulated-libc
+Version: 1.0
+Release: 3
+Summary: The C library
+License: MIT
+AutoReqProv: no
+%description
+The C library.
+%install
+mkdir -p %{buildroot}{directory}
+cp {file} %{buildroot}{directory}/
+%files
+{path}
+"""
+
+
+def test_an_rpm_database_in_the_root_is_read_by_this_machines_rpm(rpm: str, tmp_path: Path) -> None:
+    """As in Fedora's and Red Hat's images, where no program but the interpreter may be started."""
+    root = python_root.made(tmp_path / "root")
+    shutil.rmtree(root.directory / "var/lib/dpkg")
+    (libc,) = {path.resolve() for path in root.directory.rglob("libc.so.6")}
+    inside = Path("/", libc.relative_to(root.directory.resolve()))
+    spec = SPEC.replace("{directory}", str(inside.parent)).replace("{path}", str(inside))
+    (tmp_path / "libc.spec").write_text(spec.replace("{file}", str(libc)))
+    home = {**os.environ, "HOME": str(tmp_path)}
+    # Fedora's place is a link, which must not lead out of the root.
+    (root.directory / "var/lib/rpm").symlink_to("/usr/lib/sysimage/rpm")
+    for argv in (
+        ["rpmbuild", "-bb", "--define", f"_topdir {tmp_path}/build", f"{tmp_path}/libc.spec"],
+        [rpm, "--dbpath", f"{root.directory}/usr/lib/sysimage/rpm", "-i", "--justdb", "--nodeps"],
+    ):
+        packages = map(str, tmp_path.glob("build/RPMS/*/*.rpm")) if argv[0] == rpm else ()
+        subprocess.run([*argv, *packages], check=True, capture_output=True, env=home)
+    found = read(root)
+    assert found.host_files is not None
+    (packed,) = found.host_files.packages
+    assert (packed.package.name, packed.package.version, packed.package.manager) == (
+        "simulated-libc",
+        "1.0-3",
+        "rpm",
+    )
+    assert [file.path for file in packed.files] == [str(inside)]
+    assert dict(found.libraries)["libc.so.6"] == "os:simulated-libc"
+    assert "base" not in {gap.subject for gap in found.gaps}
 
 
 def test_reading_twice_gives_the_same_and_changes_nothing(root: PythonRoot) -> None:
