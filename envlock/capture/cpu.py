@@ -1,4 +1,4 @@
-"""The processor, what of it this process may use, and the numeric libraries that will run on it.
+"""The processor, and what of it this process may use.
 
 On a hybrid processor the features are those that every core has, and the model names each kind.
 
@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from pathlib import Path
 
-from envlock.capture import blas
 from envlock.lock.model import Cpu
 
 _LEVELS = (
@@ -51,17 +50,8 @@ _ARM = {
 }
 
 
-def read(
-    machine: str,
-    environ: Mapping[str, str],
-    libraries: Iterable[str],
-    root: Path = Path("/"),
-    program: Path | None = None,
-) -> Cpu:
-    """Return the facts. ``libraries``: paths of the libraries that the environment loads or brings.
-
-    ``program`` is the environment's interpreter, which asks its BLAS libraries what they are here.
-    """
+def read(machine: str, environ: Mapping[str, str], root: Path = Path("/")) -> Cpu:
+    """Return the facts, all but the numeric libraries, which belong to an environment."""
     processors = _processors(root)
     shared = _shared(processors)
     return Cpu(
@@ -70,7 +60,6 @@ def read(
         cores=cores(len(os.sched_getaffinity(0)), root),
         vendor=" + ".join(_distinct(map(_vendor, processors))),
         flags=tuple(sorted(flag for flag in shared if _DECIDING.fullmatch(flag))),
-        blas=blas.read(libraries, program, environ),
         threads=tuple((name, environ[name]) for name in THREAD_VARIABLES if environ.get(name, "").isalnum()),
     )
 

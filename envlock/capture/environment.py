@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envlock.capture import (
+    blas,
     conda,
     contents,
     cpu,
@@ -100,7 +101,7 @@ def read_installed(
     return Environment(
         python=describe(interpreter, owned=owned),
         os=system,
-        cpu=cpu.read(system.machine, environ, libraries, program=python),
+        cpu=replace(cpu.read(system.machine, environ), blas=blas.read(libraries, python, environ)),
         gpu=Gpu(),
         cuda=cuda.read(libraries, owner, installed, environ),
         project=None,

@@ -9,16 +9,17 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from envlock.capture import cpu, gpu, graphics
 from envlock.capture.project import read as read_project
 from envlock.capture.python import Interpreter
-from envlock.capture.source_tree import top_level
-from envlock.lock.environment import Environment
 from envlock.lock.model import Gap, Lock
 
-Described = TypeVar("Described", bound=Environment | Lock)
+if TYPE_CHECKING:  # a lock that is remembered needs none of its many classes, which take 20 ms to make
+    from envlock.lock.environment import Environment
+
+Described = TypeVar("Described", bound="Environment | Lock")
 
 _NAMED = 4
 
@@ -31,7 +32,7 @@ def with_machine(installed: Described, *, project: Path | None, environ: Mapping
     shown, unknown = gpu.read(_nvml(), environ)
     code, unread = read_project(project, environ) if project is not None else (None, ())
     gaps: tuple[Gap, ...] = (*installed.gaps, *unknown, *unread)
-    processor = cpu.read(installed.os.machine, environ, ())
+    processor = cpu.read(installed.os.machine, environ)
     return replace(
         installed,
         cpu=replace(processor, blas=installed.cpu.blas, threads=installed.cpu.threads),
@@ -54,9 +55,13 @@ def in_order(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
 def unseen(interpreter: Interpreter, environ: Mapping[str, str]) -> tuple[Gap, ...]:
     """Return a gap for code that a plain start of the interpreter would see and no package holds."""
     named = map(os.path.abspath, filter(None, environ.get("PYTHONPATH", "").split(os.pathsep)))
-    loose = sorted(
-        {one.name for entry in named if Path(entry) not in interpreter.path for one in top_level(Path(entry))}
-    )
+    outside = [path for path in map(Path, named) if path not in interpreter.path]
+    if not outside:
+        return ()
+    # Seldom needed, and slow to import beside a lock that is remembered.
+    from envlock.capture.source_tree import top_level  # noqa: PLC0415
+
+    loose = sorted({one.name for path in outside for one in top_level(path)})
     if not loose:
         return ()
     more = f" and {len(loose) - _NAMED} more" if len(loose) > _NAMED else ""

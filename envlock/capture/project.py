@@ -21,37 +21,56 @@ from envlock.runtime.errors import UnreachableError
 
 _LOCKFILE = re.compile(rb"(^|/)pylock(\.[^./]+)?\.toml$")
 _SCP_USER = re.compile(r"^(?!git@)[^/@:]+@(?=[^/]+:)")
-_STATUS = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+_STATUS = (
+    *(
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "--no-ahead-behind",
+        "-z",
+        "--no-renames",
+        "--untracked-files=all",
+    ),
+    *("--", "."),
+)
+_COMMIT = b"# branch.oid "
+# Fields before the path, by the kind of entry (git-status(1), "Porcelain Format Version 2").
+_BEFORE_PATH = {b"1": 8, b"u": 10, b"?": 1}
 _SECONDS = 120.0
 
 
 def read(directory: Path, environ: Mapping[str, str]) -> tuple[Project | None, tuple[Gap, ...]]:
     """Return the project in ``directory``; where git can't tell, None and a gap that says why."""
     try:
-        commit = _git(directory, environ, "rev-parse", "--verify", "--quiet", "HEAD")
-        if _git(directory, environ, "rev-parse", "--is-inside-work-tree") is None:
+        status = _git(directory, environ, *_STATUS)
+        if status is None:
             return None, (
                 Gap(
                     subject="project",
                     reason="no git work tree that git accepts, so no commit tells which code ran",
                 ),
             )
-        status = _git(directory, environ, *_STATUS) or b""
         listed = (
             _git(directory, environ, "ls-files", "-z", "--cached", "--others", "--exclude-standard") or b""
         )
         remote = _git(directory, environ, "config", "--get", "remote.origin.url") or b""
     except UnreachableError:
         return None, (Gap(subject="project", reason="git is not installed, so no commit was captured"),)
-    # An entry is two letters, a space and the path (git-status(1), "Porcelain Format Version 1").
-    changed = [entry for entry in status.split(b"\0") if entry and not _LOCKFILE.search(entry[3:])]
+    entries = status.split(b"\0")
+    commit = next((one.removeprefix(_COMMIT) for one in entries if one.startswith(_COMMIT)), b"(initial)")
     project = Project(
-        commit=commit.decode().strip() if commit else None,
-        dirty=bool(changed),
+        commit=commit.decode() if commit != b"(initial)" else None,
+        dirty=any(map(_is_change, entries)),
         tree=tree(directory, listed.split(b"\0")),
         remote=_public(remote.decode("utf-8", "replace").strip()),
     )
     return project, ()
+
+
+def _is_change(entry: bytes) -> bool:
+    """Tell whether an entry of git's status is about a file that counts."""
+    before = _BEFORE_PATH.get(entry[:1])
+    return before is not None and not _LOCKFILE.search(entry.split(b" ", before)[before])
 
 
 def tree(directory: Path, names: list[bytes]) -> Digest:

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from envlock.capture.machine import with_machine
-from envlock.capture.specification import Specification
 from envlock.cli import options, storage, unchanged
 from envlock.cli.request import Request
 from envlock.core.progress import Progress, Silent
@@ -108,6 +107,13 @@ def command(
     """
     if job and source is not None:
         raise UsageError("a job is run on this machine only", where=source, hint="leave out --from")
+    if requirements and (job or source is not None):
+        raise UsageError(
+            "requirements make an environment of their own",
+            expected="--requirements, --from or a command, one of them",
+        )
+    if constraint and not requirements:
+        raise UsageError("--constraint means nothing alone", expected="--requirements FILE")
     file.check_name(output)
     request = Request(
         python=python,
@@ -119,25 +125,13 @@ def command(
         base=base,
         verify=verify,
         job=job,
-        specification=_specification(requirements, constraint, elsewhere=bool(source or job)),
+        requirements=requirements,
+        constraints=constraint,
     )
     lock = _capture(request, Silent() if quiet else _progress())
     if as_json or not quiet:
         _tell(lock, request, as_json=as_json)
     return 1 if strict and not lock.is_complete else 0
-
-
-def _specification(
-    requirements: tuple[Path, ...], constraints: tuple[Path, ...], *, elsewhere: bool
-) -> Specification | None:
-    if requirements and elsewhere:
-        raise UsageError(
-            "requirements make an environment of their own",
-            expected="--requirements, --from or a command, one of them",
-        )
-    if constraints and not requirements:
-        raise UsageError("--constraint means nothing alone", expected="--requirements FILE")
-    return Specification(requirements=requirements, constraints=constraints) if requirements else None
 
 
 def _progress() -> Progress:

@@ -9,7 +9,7 @@ from envlock.capture import environment as live
 from envlock.capture import homes, specification
 from envlock.capture.active import active_python
 from envlock.capture.machine import with_machine
-from envlock.capture.specification import Installed
+from envlock.capture.specification import Installed, Specification
 from envlock.cli.request import Request
 from envlock.core.progress import Progress
 from envlock.engines import base_reference, bases
@@ -75,13 +75,14 @@ def _of_image(source: str, request: Request, store: Store, progress: Progress) -
 def _installed(request: Request, progress: Progress) -> Iterator[Installed]:
     """Yield the environment that the user means, made first where there is only a specification of it."""
     python = request.python or active_python(os.environ, command=request.job)
-    if request.specification is None:
+    wanted = _specification(request)
+    if wanted is None:
         yield Installed(python=python, environ=os.environ)
         return
     pip = {**os.environ, **configuration.pip_variables(os.environ, request.prefix)}
     pip |= {"PIP_NO_INDEX": "1"} if request.offline else {}
     pip |= {"PIP_CERT": request.ca_bundle} if request.ca_bundle else {}
-    with specification.installed(request.specification, python, environ=pip, progress=progress) as made:
+    with specification.installed(wanted, python, environ=pip, progress=progress) as made:
         yield made
 
 
@@ -151,4 +152,11 @@ def _standing(
 
 
 def _stated(request: Request) -> tuple[Gap, ...]:
-    return () if request.specification is None else (request.specification.gap,)
+    wanted = _specification(request)
+    return () if wanted is None else (wanted.gap,)
+
+
+def _specification(request: Request) -> Specification | None:
+    if not request.requirements:
+        return None
+    return Specification(requirements=request.requirements, constraints=request.constraints)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from envlock.capture.specification import Specification
 from envlock.engines.base_reference import HOST
 
 
@@ -24,8 +23,10 @@ class Request:
     """Hash every installed file, whatever is remembered."""
     job: tuple[str, ...] = ()
     """A command to run once, whose libraries are seen as it opens them."""
-    specification: Specification | None = None
-    """What to install and capture instead of the environment that ``python`` names."""
+    requirements: tuple[Path, ...] = ()
+    """What to install and capture instead of the environment that ``python`` names, as files for pip."""
+    constraints: tuple[Path, ...] = ()
+    """What its versions must keep to."""
 
     @property
     def prefix(self) -> Path | None:

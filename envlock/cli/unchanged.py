@@ -40,6 +40,8 @@ _LOCKS = "unchanged"
 _NOTHING: Observation = observe(())
 # Of shells and terminals: no part of a capture looks at them.
 _UNREAD = ("_", "OLDPWD", "PWD", "SHLVL", "COLUMNS", "LINES", "TERM")
+# Set by every Python that is started in the C locale for those that it starts in turn (PEP 538).
+_COERCED = {("LC_CTYPE", value) for value in ("C.UTF-8", "C.utf8", "UTF-8")}
 _UNREAD_STARTS = ("SSH_", "TMUX", "VSCODE_", "XDG_SESSION_")
 
 
@@ -54,7 +56,7 @@ class Question:
 
 def question(request: Request, environ: Mapping[str, str]) -> Question | None:
     """Return what the lock is about; None for one that is never remembered. Raises as :func:`ask`."""
-    if request.source or request.job or request.specification is not None or request.base != HOST:
+    if request.source or request.job or request.requirements or request.base != HOST:
         return None
     python = (request.python or active_python(environ)).absolute()
     interpreter = ask(python, environ, bare=True)
@@ -64,16 +66,17 @@ def question(request: Request, environ: Mapping[str, str]) -> Question | None:
         "envlock": envlock.__version__,
         "interpreter": asdict(interpreter),
         "unseen": [asdict(gap) for gap in unseen(interpreter, environ)],
-        "variables": {
-            name: value
-            for name, value in sorted(environ.items())
-            if name not in _UNREAD and not name.startswith(_UNREAD_STARTS)
-        },
+        "variables": {name: value for name, value in sorted(environ.items()) if _counts(name, value)},
         "indexes": [[one.name, one.url, one.form] for one in places.indexes],
         "system": [system.release, system.machine, os.geteuid()],
-        "processor": asdict(cpu.read(system.machine, environ, ())),
+        "processor": asdict(cpu.read(system.machine, environ)),
     }
     return Question(python=python, about=json.dumps(about, default=str), indexes=places.indexes)
+
+
+def _counts(name: str, value: str) -> bool:
+    """Tell whether a capture may depend on a variable."""
+    return name not in _UNREAD and not name.startswith(_UNREAD_STARTS) and (name, value) not in _COERCED
 
 
 def recall(asked: Question, store: Store) -> Lock | None:

@@ -11,10 +11,12 @@ Rules kept here:
 """
 
 import hashlib
+import marshal
 import os
 import stat
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from envlock.host.observation import SETTLED_AFTER, Clock, Observation
 
@@ -22,6 +24,9 @@ LARGEST = 2_000_000
 """Names in all; to look at that many takes ten seconds."""
 
 _CACHE = "__pycache__"
+# Of marshal: the last that writes the same values as the same bytes, whoever else holds them. It takes a
+# fifth of the time of text.
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,62 +86,65 @@ class _Look:
         """See what lies in a directory; return those in it, and links to others."""
         inner: list[str] = []
         links: list[str] = []
+        seen: list[tuple[object, ...]] = []
         try:
             own = os.stat(path)
+            # Its times are of use only here: they change with every bytecode cache.
+            self.newest = max(self.newest, own.st_ctime_ns)
             with os.scandir(path) as entries:
-                # Its times are of use only here: they change with every bytecode cache.
-                self.newest = max(self.newest, own.st_ctime_ns)
-                lines = [self._entry(entry, inner, links) for entry in entries if entry.name != _CACHE]
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if entry.name != _CACHE:
+                            inner.append(entry.path)
+                            seen.append((entry.name,))
+                    elif entry.is_symlink():
+                        seen.append(self._link(entry, links))
+                    else:
+                        seen.append((entry.name, *self._told(entry.stat(follow_symlinks=False))))
         except OSError as error:
-            self._note([f"{path}\0{error.errno}"])
+            self._note(path, error.errno)
         else:
-            lines.sort()
-            self._note([f"{path}\0{own.st_dev} {own.st_ino} {own.st_mode} {own.st_uid}", *lines])
+            seen.sort()
+            self._note(path, own.st_dev, own.st_ino, own.st_mode, own.st_uid, *seen)
         return inner, links
 
-    def _entry(self, entry: "os.DirEntry[str]", inner: list[str], links: list[str]) -> str:
-        if entry.is_dir(follow_symlinks=False):
-            inner.append(entry.path)
-            return entry.name
-        told = f"{entry.name}\0{self._told(entry.stat(follow_symlinks=False))}"
-        if not entry.is_symlink():
-            return told
+    def _link(self, entry: "os.DirEntry[str]", links: list[str]) -> tuple[object, ...]:
         target, is_directory = self._target(entry.path)
         if is_directory:
             links.append(entry.path)
-        return told + target
+        return (entry.name, *self._told(entry.stat(follow_symlinks=False)), *target)
 
     def file(self, path: str) -> None:
         """See one file, and what it leads to where it is a link."""
         try:
             status = os.lstat(path)
-            target = self._target(path)[0] if stat.S_ISLNK(status.st_mode) else ""
+            target = self._target(path)[0] if stat.S_ISLNK(status.st_mode) else ()
             # Of a directory only that it is there: what lies in it is for trees and listings.
-            told = "directory" if stat.S_ISDIR(status.st_mode) else self._told(status)
-            self._note([f"{path}\0{told}{target}"])
+            told = () if stat.S_ISDIR(status.st_mode) else self._told(status)
+            self._note(path, "there", *told, *target)
         except (OSError, ValueError):  # ValueError: a NUL in the name
             # It may have been there a moment ago: then its directory has changed.
             self.newest = max(self.newest, _changed(os.path.dirname(path)))
-            self._note([f"{path}\0"])
+            self._note(path)
 
-    def _target(self, path: str) -> tuple[str, bool]:
+    def _target(self, path: str) -> tuple[tuple[object, ...], bool]:
         """Return the status of what a link leads to, and whether that is a directory."""
         try:
             status = os.stat(path)
         except OSError as error:
-            return f"\0{error.errno}", False
+            return (error.errno,), False
         if stat.S_ISDIR(status.st_mode):
-            return f"\0{status.st_dev} {status.st_ino}", True
-        return f"\0{self._told(status)}", False
+            return (status.st_dev, status.st_ino), True
+        return self._told(status), False
 
-    def _told(self, status: os.stat_result) -> str:
+    def _told(self, status: os.stat_result) -> tuple[int, ...]:
         changed = status.st_ctime_ns
         self.newest = max(self.newest, changed)
-        return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {changed}"
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changed
 
-    def _note(self, lines: list[str]) -> None:
-        self.left -= len(lines)
-        self._state.update("\0\n".join(lines).encode("utf-8", "surrogateescape") + b"\0\0\n")
+    def _note(self, *seen: Any) -> None:
+        self.left -= len(seen)
+        self._state.update(marshal.dumps(seen, _FORMAT))
 
 
 def _changed(path: str) -> int:

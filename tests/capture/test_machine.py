@@ -83,7 +83,7 @@ def test_cpu_names_model_vendor_and_the_features_that_kernels_are_chosen_by(
         b"processor : 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD  EPYC \n"
         b"flags : fpu smep pni avx2 avx512f avx_vnni amx_tile f16c\n\n",
     )
-    found = cpu.read("x86_64", {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "/x"}, [], tmp_path)
+    found = cpu.read("x86_64", {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "/x"}, tmp_path)
     assert (found.model, found.vendor, found.isa) == ("AMD EPYC", "AuthenticAMD", "x86-64-v1")
     assert found.flags == ("amx_tile", "avx2", "avx512f", "avx_vnni", "f16c", "pni")
     assert found.threads == (("OMP_NUM_THREADS", "4"),)
@@ -99,7 +99,7 @@ def test_of_a_hybrid_processor_every_model_is_named_and_only_shared_features_cou
         b"processor : 2\nFeatures : fp asimd bf16\nCPU implementer : 0x41\nCPU part : 0xd4e\n\n"
         b"Hardware : Example Board\n",
     )
-    found = cpu.read("aarch64", {}, [], tmp_path)
+    found = cpu.read("aarch64", {}, tmp_path)
     assert (found.model, found.vendor, found.isa) == ("ARM part 0xd4d + ARM part 0xd4e", "ARM", "aarch64")
     assert found.flags == ("asimd", "bf16")
 
@@ -119,7 +119,7 @@ def test_fields_that_proc_cpuinfo_lacks_leave_what_is_there(
     tmp_path: Path, put: Callable[[Path, bytes], Path], text: bytes, model: str, vendor: str
 ) -> None:
     put(tmp_path / "proc/cpuinfo", text)
-    found = cpu.read("riscv64", {}, [], tmp_path)
+    found = cpu.read("riscv64", {}, tmp_path)
     assert (found.model, found.vendor, found.flags) == (model, vendor, ())
 
 

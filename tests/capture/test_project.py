@@ -106,3 +106,17 @@ def test_no_repository_and_no_git_are_gaps(tmp_path: Path) -> None:
     found, (gap,) = project.read(tmp_path, {"PATH": str(tmp_path)})
     assert found is None
     assert "not installed" in gap.reason
+
+
+def test_a_merge_that_stopped_is_a_change_and_a_lockfile_with_a_blank_beside_it_is_none(
+    work: Path, put: Callable[[Path, bytes], Path]
+) -> None:
+    put(work / "sub dir/pylock.my lock.toml", b"x")
+    assert not read(work).dirty
+    for branch, text in (("one", b"1"), ("other", b"2")):
+        git(work, "checkout", "-b", branch, "HEAD" if branch == "one" else "one~1")
+        (work / "train.py").write_bytes(text)
+        git(work, "commit", "-am", branch)
+    with pytest.raises(subprocess.CalledProcessError):
+        git(work, "merge", "one")
+    assert read(work).dirty

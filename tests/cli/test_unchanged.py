@@ -1,4 +1,5 @@
 import os
+import sys
 import time
 import venv
 from collections.abc import Callable
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from envlock.capture.specification import Specification
 from envlock.cli import main, unchanged
 from envlock.cli.request import Request
 from envlock.host.reach import Reach
@@ -86,7 +86,7 @@ def test_only_a_live_environment_on_its_own_base_is_remembered() -> None:
         replace(request, source="oci:image"),
         replace(request, job=("true",)),
         replace(request, base="oci:base"),
-        replace(request, specification=Specification(requirements=(Path("x"),), constraints=())),
+        replace(request, requirements=(Path("x"),)),
     ):
         assert unchanged.question(other, {}) is None
 
@@ -127,3 +127,13 @@ def test_what_changed_while_it_was_made_is_not_remembered(
     reach = Reach(trees=(str(tmp_path),))
     unchanged.keep(question, store, lock, reach, tmp_path.stat().st_ctime_ns)
     assert unchanged.recall(question, store) is None
+
+
+def test_the_locale_that_a_python_gives_those_that_it_starts_is_no_other_question() -> None:
+    request = Request(
+        python=Path(sys.executable), project=None, offline=True, ca_bundle=None, output=Path("pylock.toml")
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("LC_")}
+    plain = unchanged.question(request, environ)
+    assert unchanged.question(request, {**environ, "LC_CTYPE": "C.UTF-8"}) == plain
+    assert unchanged.question(request, {**environ, "LC_CTYPE": "de_DE.ISO-8859-1"}) != plain
