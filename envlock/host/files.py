@@ -128,7 +128,7 @@ def _told(target: Path) -> Iterator[None]:
             raise UnreachableError(
                 "no space left on the disk",
                 where=str(target),
-                hint="free some space, or choose another place with -o or ENVLOCK_CACHE",
+                hint="free some space, or choose another place with -o, ENVLOCK_CACHE or TMPDIR",
             ) from error
         if error.errno in _REFUSALS:
             raise InputError("cannot write", where=str(target), found=os.strerror(error.errno)) from error
