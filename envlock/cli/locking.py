@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from envlock.capture import base_fit, homes, specification
 from envlock.capture import environment as live
-from envlock.capture import homes, specification
 from envlock.capture.active import active_python
 from envlock.capture.machine import with_machine
 from envlock.capture.specification import Installed, Specification
@@ -20,7 +20,7 @@ from envlock.host.store import Store
 from envlock.lock import adoption
 from envlock.lock.dependencies import with_dependencies
 from envlock.lock.environment import Environment
-from envlock.lock.model import Gap, Lock, Package
+from envlock.lock.model import Gap, Lock
 from envlock.wheels import configuration, credentials, locate
 
 
@@ -99,6 +99,8 @@ def _lock(
     ``environ`` tells where its wheels came from, and ``earlier``, what the image was built from, where
     its unchanged parts did.
     """
+    # A base that is not there or does not fit is told before the wheels are looked for, and packed after.
+    standing = _foreign(environment, request, store, progress)
     places = configuration.read(environ, prefix=request.prefix, project=request.project)
     with credentials.session(os.environ, places, request.ca_bundle) as session:
         located = locate.locate(
@@ -110,7 +112,11 @@ def _lock(
             progress=progress,
             homes=homes.read(environment.distributions, {} if request.source else environ),
         )
-    standing = _standing(environment, located.packages, request, store, progress)
+    if standing is None:
+        standing = bases.on_host(environment, request.source, store, progress)
+    else:
+        wheels = (package.wheel.name for package in located.packages)
+        base_fit.check_libc(standing.os.libc, wheels, request.base)
     lock = Lock(
         python=standing.python,
         os=standing.os,
@@ -132,23 +138,15 @@ def _lock(
     return lock, located.final
 
 
-def _standing(
-    environment: Environment,
-    packages: tuple[Package, ...],
-    request: Request,
-    store: Store,
-    progress: Progress,
-) -> Standing:
-    """Pack or pin the base."""
+def _foreign(environment: Environment, request: Request, store: Store, progress: Progress) -> Standing | None:
+    """Put the environment on a base that somebody else made; None where it stands on the host's own files."""
     if request.base == HOST:
-        return bases.on_host(environment, request.source, store, progress)
+        return None
     reference = base_reference.parse(request.base, environment.python)
     # Docker's SDK takes a tenth of a second to import, and a host base needs none of it.
     from envlock.engines import foreign  # noqa: PLC0415
 
-    return foreign.stand(
-        reference, environment, packages, store=store, progress=progress, ca_bundle=request.ca_bundle
-    )
+    return foreign.stand(reference, environment, store=store, progress=progress, ca_bundle=request.ca_bundle)
 
 
 def _stated(request: Request) -> tuple[Gap, ...]:

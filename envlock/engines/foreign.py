@@ -1,7 +1,7 @@
 """An environment on a base that somebody else made: found, checked, pinned; and fetched again for a build."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from envlock.host.store import Store
 from envlock.image import base_bytecode, foreign_base, interpreter
 from envlock.image.bytecode import Compiler
 from envlock.lock.environment import Environment
-from envlock.lock.model import Base, BaseLayer, Gap, Package, Pairs, Python
+from envlock.lock.model import Base, BaseLayer, Gap, Pairs, Python
 from envlock.oci.reader import OpenedImage
 from envlock.oci.registry.client import connected
 from envlock.oci.registry.pull import fetch
@@ -33,13 +33,14 @@ _CA_HINT: Final = (
 def stand(
     reference: BaseReference,
     environment: Environment,
-    packages: Iterable[Package],
     *,
     store: Store,
     progress: Progress,
     ca_bundle: str | None = None,
 ) -> Standing:
     """Put ``environment`` on the base; its layers are then in ``store``.
+
+    Whether the base's C library carries the wheels is for :func:`envlock.capture.base_fit.check_libc`.
 
     Raises InputError when the base is not there or does not carry the environment, UnreachableError when
     a registry or an engine does not answer, IntegrityError for wrong bytes.
@@ -57,7 +58,6 @@ def stand(
     sonames = [name for name, _ in needed]
     brought = inspection.contents(root, settings, environment.python.minor, sonames, progress)
     chosen = base_fit.chosen(brought, environment.python, where)
-    base_fit.check_libc(chosen.libc, (package.wheel.name for package in packages), where)
     kept, dropped = foreign_base.variables(settings.environment)
     base = Base(
         kind=reference.kind,

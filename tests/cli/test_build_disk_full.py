@@ -54,7 +54,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
             options = f"{'remount,' if again else ''}size={size}"
             subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
             if not again:
-                stack.callback(subprocess.run, ["umount", place], check=True)
+                stack.callback(lambda: subprocess.run(["umount", place], check=True))
             return place
 
         yield mounted
