@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
 
-from envlock.host.store import _seal
+from envlock.host.store import Store, _seal
 from envlock.lock import file
+from tests.host.clocks import later
 from tests.image import lock_project
 from tests.image.lock_project import LOCK, LockProject
 from tests.image.wheels import wheel_items
@@ -78,4 +80,40 @@ def test_an_image_that_is_not_what_the_lock_says_is_not_written(made: LockProjec
     assert done.returncode == 1, done.stderr
     assert "same again" in done.stdout
     assert f"  python version: locked 3.99.1, found {version}" in done.stdout
+    assert not (made.directory / "other.tar").exists()
+
+
+def test_a_base_that_was_altered_beside_the_lock_is_told_as_another_one(made: LockProject) -> None:
+    blob = made.lock.base.layers[0].blob
+    beside, kept = made.directory / ".envlock/blobs" / blob.hex, made.store.path(blob)
+    whole = kept.read_bytes()
+    beside.parent.mkdir(parents=True)
+    beside.write_bytes(whole[:-1] + b"x")
+    kept.unlink()
+    try:
+        done = made.build("--verify", "-o", "oci-archive:other.tar")
+    finally:
+        kept.write_bytes(whole)
+        shutil.rmtree(made.directory / ".envlock")
+    assert done.returncode == 5, done.stderr
+    assert f"a base layer is not the locked one: {beside}: expected {blob}, found sha256:" in done.stderr
+    assert not (made.directory / "other.tar").exists()
+
+
+def test_a_wheel_that_a_lying_memory_takes_for_the_locked_one_is_found_out(made: LockProject) -> None:
+    """Build alone believes what it noted of the file; the second build of a proof hashes every wheel."""
+    wheel = made.lock.packages[0].wheel
+    path = made.store.path(wheel.sha256)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"x")
+    store = Store(made.store.root, clock=later, anew=True)
+    with store.memory("whole", str(path)) as memory:
+        memory.answer("sha256", [str(path)], lambda: wheel.sha256.hex)
+    try:
+        done = made.build("--verify", "-o", "oci-archive:other.tar")
+    finally:
+        path.write_bytes(whole)
+    assert done.returncode == 5, done.stderr
+    assert wheel.name in done.stderr
+    assert f"expected {wheel.sha256}, found sha256:" in done.stderr
     assert not (made.directory / "other.tar").exists()
