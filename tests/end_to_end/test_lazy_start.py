@@ -52,9 +52,11 @@ class Containerd:
 @pytest.fixture(scope="module")
 def snapshotter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program stargz/snapshotter.go, of Debian's packages of stargz-snapshotter."""
+    if not Path("/dev/fuse").exists():
+        pytest.skip("this kernel or container gives no FUSE, which nothing can install")
     lacking = [name for name in PROGRAMS if shutil.which(name) is None]
-    is_ready = os.geteuid() == 0 and Path("/dev/fuse").exists() and not lacking
-    require(None if is_ready else f"a lazy start needs root, /dev/fuse and programs; lacking: {lacking}")
+    is_ready = os.geteuid() == 0 and not lacking
+    require(None if is_ready else f"a lazy start needs root and programs; lacking: {lacking}")
     return go_program(Path(__file__).parent / "stargz/snapshotter.go", tmp_path_factory.mktemp("stargz"))
 
 
