@@ -31,8 +31,9 @@ lint: $(VENV)/.ready  ## format, style, types, import rule, the runtime's lowest
 	$(BIN)/vermin --quiet --no-tips --exclude file --target=3.8- --violations envlock/runtime
 	$(BIN)/python -m pytest -q tests/docs
 
-bench: demo  ## capture, build and runtime beside pip, uv, sha256sum, tar and docker build, on the demo (writes bench/results/)
+bench: demo  ## capture, build and runtime beside pip, uv, sha256sum, tar, docker build and the floor, on the demo (writes bench/results/)
 	$(BIN)/python bench/bench.py
+	$(BIN)/python bench/build.py
 	$(BIN)/python bench/capture.py --network
 	$(BIN)/python bench/runtime.py
 

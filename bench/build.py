@@ -1,64 +1,272 @@
-"""A cold build without bytecode beside the floor (bench/floor.py), in one run: time and memory.
+"""Building an image beside the least that it could cost, and beside Docker with pip and with uv, in one run.
 
     python bench/build.py --python PYTHON [--repeats N]
+    python bench/build.py --python PYTHON --synthetic GIGABYTES [--repeats N]
 
-Each round runs both on the same wheels, which lie on this disk; what the store knows of layers is removed
-before the build. Processor time is that of all processes, and memory is what they have at once.
+Rules: each round runs every case once, in an order that rotates. All wheels lie on this disk and nothing
+is downloaded. What the store knows of layers and bytecode is removed before a cold build, what Docker
+built before a build of Docker's. Medians are compared, against the goals that stand in GOALS. Processor
+time is that of all processes but Docker's own; memory is what they have at once. The cases that need
+an engine are left out, and named, where DOCKER_HOST does not answer.
+
+``--synthetic``: the environment's base with wheels made up for it, a few large ones of libraries, in the
+shape of ``nvidia-*``; floor and builds only.
 """
 
 import argparse
+import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import rivals
+from changing import changed
+from synthetic import libraries
 from usage import Usage, measure
 
 from envlock.host.store import Store
 from envlock.lock import codec
+from envlock.lock.model import Lock
 
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench/results"
 LOCK = "pylock.envlock.toml"
+CHANGED = "pylock.changed.toml"
 FLOOR = str(Path(__file__).with_name("floor.py"))
+LOADED = "envlock-bench/envlock:1"
+LAYERS = ("wheel-layer", "wheel-paths", "bytecode-layer")
+
+Argv = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing to time: commands one after the other. ``prepare`` runs before, off the clock."""
+
+    name: str
+    commands: tuple[Argv, ...]
+    prepare: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """``slow`` takes at least ``times`` as long as ``fast``, or, where ``most``, at most."""
+
+    slow: str
+    fast: str
+    times: float
+    most: bool = False
+
+    def told(self, medians: Mapping[str, Usage]) -> str:
+        """Return what came out, and whether it is enough."""
+        # What an engine does is none of our processes', so beside it only the wall counts.
+        by = "processor" if self.most else "wall"
+        ratio = getattr(medians[self.slow], by) / getattr(medians[self.fast], by)
+        met = ratio <= self.times if self.most else ratio >= self.times
+        bound = "at most" if self.most else "at least"
+        return f"{self.slow} / {self.fast}: {ratio:.2f} by {by} time, goal {bound} {self.times:g}: " + (
+            "reached" if met else "MISSED"
+        )
+
+
+GOALS = (
+    Goal(slow="envlock", fast="floor", times=1.3, most=True),
+    Goal(slow="envlock", fast="floor, zlib-ng", times=1.3, most=True),
+    Goal(slow="docker build, pip", fast="envlock", times=15),
+    Goal(slow="docker build, uv", fast="envlock", times=5),
+    Goal(slow="docker build, pip", fast="envlock + docker load", times=3),
+    Goal(slow="docker build, pip", fast="one changed + docker load", times=20),
+    Goal(slow="docker build, pip", fast="envlock, bytecode", times=2),
+)
+REBUILD, REBUILD_GOAL = "one changed, layout", 1.0
+MEMORY_GOAL = 300 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a benchmark works."""
+
+    directory: Path
+    store: Store
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables of every case, with the benchmark's own store."""
+        return {**os.environ, "ENVLOCK_CACHE": str(self.store.root)}
+
+    def run(self, *argv: str) -> None:
+        """Run ``argv`` off the clock."""
+        subprocess.run(argv, cwd=self.directory, env=self.environ, check=True, stdout=subprocess.DEVNULL)
+
+    def lock(self) -> Lock:
+        """Return the environment's lock."""
+        return codec.loads((self.directory / LOCK).read_bytes(), LOCK)
+
+    def forget(self, *more: str) -> None:
+        """Leave the wheels in the store and drop what is known of layers, and facts of the kinds ``more``."""
+        for kind in (*LAYERS, *more):
+            shutil.rmtree(self.store.root / "facts" / kind, ignore_errors=True)
+
+    def change(self) -> None:
+        """Lock a version of a small package that no build saw before."""
+        (self.directory / CHANGED).write_bytes(codec.dumps(changed(self.lock(), self.store)))
+
+
+def envlock(*arguments: str) -> Argv:
+    return (sys.executable, "-m", "envlock", *arguments)
+
+
+def build(*arguments: str, bytecode: bool = False) -> Argv:
+    return envlock("build", "--quiet", *(() if bytecode else ("--no-bytecode",)), *arguments)
+
+
+def own_cases(place: Place, lock: Lock) -> list[Case]:
+    wheels = [str(place.store.path(package.wheel.sha256)) for package in lock.packages]
+    archive = ("-o", "docker-archive:image.tar", "-t", LOADED)
+    return [
+        Case(name="floor", commands=((sys.executable, FLOOR, "zlib", *wheels),)),
+        Case(name="floor, zlib-ng", commands=((sys.executable, FLOOR, "zlib-ng", *wheels),)),
+        Case(name="envlock", commands=(build(*archive),), prepare=place.forget),
+        Case(name="one changed, archive", commands=(build(CHANGED, *archive),), prepare=place.change),
+        Case(name=REBUILD, commands=(build(CHANGED, "-o", "oci:layout"),), prepare=place.change),
+    ]
+
+
+def rival_cases(place: Place, *, engine: bool) -> list[Case]:
+    archive = ("-o", "docker-archive:image.tar", "-t", LOADED)
+    cases = [
+        Case(
+            name="envlock, bytecode",
+            commands=(build(*archive, bytecode=True),),
+            prepare=lambda: place.forget("bytecode"),
+        ),
+        Case(
+            name="envlock, bytecode cached", commands=(build(*archive, bytecode=True),), prepare=place.forget
+        ),
+    ]
+    if not engine:
+        return cases
+    load = ("docker", "load", "--quiet", "--input", "image.tar")
+
+    def anew() -> None:
+        rivals.forget(LOADED)
+        place.forget()
+
+    cases += [
+        Case(
+            name=f"docker build, {tool}",
+            commands=(rivals.argv(tool),),
+            prepare=lambda: rivals.forget(*rivals.TAGS),
+        )
+        for tool in rivals.DOCKERFILES
+    ]
+    return [
+        *cases,
+        Case(name="envlock + docker load", commands=(build(*archive), load), prepare=anew),
+        # The image of before is in the engine, as it would be.
+        Case(
+            name="one changed + docker load", commands=(build(CHANGED, *archive), load), prepare=place.change
+        ),
+    ]
+
+
+def measured(place: Place, cases: Sequence[Case], repeats: int) -> dict[str, list[Usage]]:
+    found: dict[str, list[Usage]] = {case.name: [] for case in cases}
+    for turn in range(repeats):
+        for case in (*cases[turn % len(cases) :], *cases[: turn % len(cases)]):
+            case.prepare()
+            steps = [measure(argv, place.directory, place.environ) for argv in case.commands]
+            usage = Usage(
+                wall=sum(step.wall for step in steps),
+                processor=sum(step.processor for step in steps),
+                largest=max(step.largest for step in steps),
+                together=max(step.together for step in steps),
+            )
+            found[case.name].append(usage)
+            print(f"  round {turn + 1}  {line(case.name, usage)}", file=sys.stderr, flush=True)
+    return found
+
+
+def median(usages: Sequence[Usage]) -> Usage:
+    return Usage(
+        wall=statistics.median(one.wall for one in usages),
+        processor=statistics.median(one.processor for one in usages),
+        largest=max(one.largest for one in usages),
+        together=max(one.together for one in usages),
+    )
+
+
+def line(name: str, usage: Usage) -> str:
+    return (
+        f"{name:28} wall {usage.wall:7.2f} s  processor {usage.processor:7.2f} s  "
+        f"largest {usage.largest >> 20:4} MiB  together {usage.together >> 20:4} MiB"
+    )
+
+
+def report(medians: Mapping[str, Usage]) -> list[str]:
+    told = [line(name, usage) for name, usage in medians.items()]
+    told += [goal.told(medians) for goal in GOALS if goal.slow in medians and goal.fast in medians]
+    work = medians[REBUILD].processor
+    met = "reached" if work < REBUILD_GOAL else "MISSED"
+    told.append(f"{REBUILD}: {work:.2f} s of processor time, goal below {REBUILD_GOAL:g}: {met}")
+    memory = medians["envlock"].together
+    met = "reached" if memory < MEMORY_GOAL else "MISSED"
+    return [*told, f"envlock: {memory >> 20} MiB at most, goal below {MEMORY_GOAL >> 20}: {met}"]
+
+
+def compare(python: Path, place: Place, synthetic: float | None, repeats: int) -> tuple[str, list[str]]:
+    place.run(*envlock("capture", "--quiet", "--python", str(python)))
+    if synthetic is not None:
+        made = libraries(int(synthetic * 1e9), place.store)
+        lock = replace(place.lock(), packages=made, gaps=())
+        (place.directory / LOCK).write_bytes(codec.dumps(lock))
+    # Once, off the clock: every wheel is in the store after this, and every import compiled.
+    place.run(*build("-o", "oci-archive:first.tar"))
+    (place.directory / "first.tar").unlink()
+    lock = place.lock()
+    cases = own_cases(place, lock)
+    if synthetic is None:
+        engine = rivals.engine_answers()
+        if engine:
+            rivals.prepare(lock, place.store, place.directory)
+        else:
+            print("bench: no Docker engine answers: its cases are left out", file=sys.stderr)
+        cases += rival_cases(place, engine=engine)
+    try:
+        found = measured(place, cases, repeats)
+    finally:
+        if synthetic is None:
+            rivals.forget(*rivals.TAGS, LOADED, rivals.BASE)
+    told = report({name: median(usages) for name, usages in found.items()})
+    size = sum(package.wheel.size for package in lock.packages)
+    return (
+        f"{len(lock.packages)} packages, {size / 1e6:.0f} MB of wheels, load {os.getloadavg()[0]:.1f}",
+        told,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="time a cold build beside the floor")
-    parser.add_argument("--python", type=Path, required=True, help="the environment")
+    parser = argparse.ArgumentParser(description="time builds beside the floor, and beside Docker's")
+    parser.add_argument("--python", type=Path, default=ROOT / ".demo/env/bin/python", help="the environment")
+    parser.add_argument(
+        "--synthetic", type=float, metavar="GIGABYTES", help="large wheels in its packages' place"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="envlock-bench-", dir="/var/tmp") as scratch:
-        compare(arguments.python.absolute(), Path(scratch), arguments.repeats)
-
-
-def compare(python: Path, directory: Path, repeats: int) -> None:
-    store = Store(directory / "store")
-    environ = {**os.environ, "ENVLOCK_CACHE": str(store.root)}
-    envlock = (sys.executable, "-m", "envlock")
-    build = (*envlock, "build", "--quiet", "--no-bytecode", "-o", "oci-archive:image.tar")
-    measure((*envlock, "capture", "--quiet", "--python", str(python)), directory, environ)
-    measure(build, directory, environ)
-    lock = codec.loads((directory / LOCK).read_bytes(), LOCK)
-    wheels = [
-        str(directory / package.wheel.path if package.wheel.path else store.path(package.wheel.sha256))
-        for package in lock.packages
-    ]
-    ratios: list[tuple[float, float]] = []
-    for _ in range(repeats):
-        floor = told("floor", measure((sys.executable, FLOOR, *wheels), directory, environ))
-        for kind in ("wheel-layer", "wheel-paths"):
-            shutil.rmtree(store.root / "facts" / kind, ignore_errors=True)
-        built = told("build", measure(build, directory, environ))
-        ratios.append((built.processor / floor.processor, built.wall / floor.wall))
-    processor, wall = (statistics.median(values) for values in zip(*ratios, strict=True))
-    print(f"median ratio to the floor: processor {processor:.2f}, wall {wall:.2f}")
-
-
-def told(name: str, usage: Usage) -> Usage:
-    memory = f"largest process {usage.largest >> 20} MiB, all {usage.together >> 20} MiB"
-    print(f"{name:6} wall {usage.wall:6.1f} s  processor {usage.processor:6.1f} s  {memory}", flush=True)
-    return usage
+        place = Place(directory=Path(scratch), store=Store(Path(scratch, "store")))
+        of, told = compare(arguments.python.absolute(), place, arguments.synthetic, arguments.repeats)
+    print(f"{of}; medians of {arguments.repeats} rounds")
+    print("\n".join(told))
+    RESULTS.mkdir(exist_ok=True)
+    name = f"build-{of.partition(' ')[0]}-packages" + ("-synthetic" if arguments.synthetic else "")
+    (RESULTS / f"{name}.json").write_text(json.dumps({"of": of, "told": told}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

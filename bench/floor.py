@@ -1,20 +1,21 @@
 """The least that a build from wheels can cost: inflate and SHA-256 every byte once, on all cores.
 
-    python bench/floor.py WHEEL...
+    python bench/floor.py zlib|zlib-ng WHEEL...
 
 Nothing is checked, written or remembered. The files of all wheels are spread over one process for each
 core, the largest wheel first; a wheel that is more than its share is cut between files.
 """
 
 import hashlib
+import importlib
 import multiprocessing
 import os
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 
 PIECE = 1 << 18
+INFLATERS = {"zlib": "zlib", "zlib-ng": "zlib_ng.zlib_ng"}
 Part = tuple[str, int, int, int]
 """Wheel, offset, compressed size and method of a file's data."""
 
@@ -31,6 +32,7 @@ def parts(wheel: str) -> list[Part]:
 
 
 def work(share: list[Part]) -> int:
+    zlib = importlib.import_module(INFLATERS[sys.argv[1]])
     total = 0
     opened: dict[str, int] = {}
     for wheel, offset, size, method in share:
@@ -53,7 +55,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     shares: list[list[Part]] = [[] for _ in range(cores)]
     loads = [0] * cores
-    everything = (part for wheel in sys.argv[1:] for part in parts(wheel))
+    everything = (part for wheel in sys.argv[2:] for part in parts(wheel))
     for part in sorted(everything, key=lambda one: -one[2]):
         least = loads.index(min(loads))
         shares[least].append(part)

@@ -82,7 +82,7 @@ class Verifier:
 
     def watch(self, where: str, recorded: RecordedHash) -> Callable[[bytes], None]:
         """Return a function that takes the file's pieces, in order."""
-        state = hashlib.new(recorded.algorithm)
+        state: hashlib._Hash = getattr(hashlib, recorded.algorithm)()
         self._checks.append((where, recorded, state.digest))
         return state.update
 

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from json.encoder import encode_basestring_ascii
 from typing import Final
 
 from envlock.core.digest import Digest
@@ -68,7 +69,7 @@ class TableOfContents:
     def add_file(self, name: str, mode: int, sha256: Digest, chunks: Sequence[Chunk]) -> None:
         """Add a file with content, of which ``chunks`` are the parts in order, at least one."""
         first, rest = chunks[0], chunks[1:]
-        size = sum(chunk.size for chunk in chunks)
+        size = first.size + sum(chunk.size for chunk in rest)
         part = f',"chunkSize":{first.size}' if rest else ""
         self._row(
             name,
@@ -88,7 +89,7 @@ class TableOfContents:
         return ('{"version":1,"entries":[\n' + ",\n".join(self._rows) + "\n]}").encode("ascii")
 
     def _row(self, name: str, members: str) -> None:
-        self._rows.append(f'{{"name":{json.dumps(name)},{members}{self._time}')
+        self._rows.append(f'{{"name":{encode_basestring_ascii(name)},{members}{self._time}')
 
 
 def annotations(table: bytes, size: int) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ does not split into 155 + 100 bytes, a link target of more than 100 bytes, a siz
 """
 
 import struct
+import zlib
 from typing import Final, Literal
 
 BLOCK: Final = 512
@@ -73,8 +74,9 @@ def _ustar(
 ) -> bytes:
     before = split[0], b"%07o\0" % mode, _ZERO_ID, _ZERO_ID, b"%011o\0" % size, b"%011o\0" % mtime
     after = flag, link, _MAGIC, b"", b"", b"", b"", split[1]
-    # The sum of a block whose checksum is spaces; the zeros between the fields add nothing.
-    checksum = sum(b"".join((*before, _NO_CHECKSUM, *after)))
+    # The sum of a block whose checksum is spaces; the zeros between the fields add nothing. Adler-32's lower
+    # half is one more, modulo 65,521 (RFC 1950): above what 512 bytes of ASCII can add up to.
+    checksum = (zlib.adler32(b"".join((*before, _NO_CHECKSUM, *after))) & 0xFFFF) - 1
     return _FIELDS.pack(*before, b"%06o\0 " % checksum, *after)
 
 
