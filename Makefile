@@ -1,6 +1,6 @@
 # envlock: what a developer types. Every target works on a fresh clone; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench pins clean
+.PHONY: help demo test lint bench golden pins clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,6 +36,12 @@ bench: demo  ## capture, build and runtime beside pip, uv, sha256sum, tar, docke
 	$(BIN)/python bench/build.py
 	$(BIN)/python bench/capture.py --network
 	$(BIN)/python bench/runtime.py
+
+# What the change means for users, tests say where they compare: for an image's layers, another format.
+GOLDEN := tests/image/test_reproducible.py tests/lock tests/oci/test_layer.py tests/runtime/test_fingerprint.py
+
+golden: $(VENV)/.ready  ## write the golden files anew, after a change that is meant to alter them
+	ENVLOCK_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q $(GOLDEN)
 
 pins: $(VENV)/.ready  ## compile .ci/requirements.txt anew (needs Python 3.10, the oldest that is supported)
 	@sh .ci/pins

@@ -1,6 +1,5 @@
-"""Update the golden file with ``ENVLOCK_UPDATE_GOLDEN=1 pytest tests/lock``."""
+"""What a lock looks like, what is read of it, and what is refused."""
 
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from envlock.core.digest import Digest
 from envlock.lock.codec import dumps, loads
 from envlock.lock.model import Lock
 from envlock.runtime.errors import InputError, IntegrityError
+from tests.golden import pinned
 from tests.lock.strategies import locks
 
 if sys.version_info >= (3, 11):
@@ -33,9 +33,7 @@ def test_a_lock_reads_back_as_it_was_written(lock: Lock, small_lock: Lock) -> No
 
 
 def test_the_text_is_the_golden_file(lock: Lock) -> None:
-    if os.environ.get("ENVLOCK_UPDATE_GOLDEN"):
-        GOLDEN.write_bytes(dumps(lock))
-    assert dumps(lock) == GOLDEN.read_bytes()
+    pinned(GOLDEN, dumps(lock))
 
 
 def test_the_text_is_a_valid_pep_751_lockfile_with_one_hashed_wheel_each(lock: Lock) -> None:

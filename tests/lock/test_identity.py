@@ -1,16 +1,18 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from envlock.core.digest import Digest
 from envlock.lock.identity import entry_digest, environment_id
 from envlock.lock.model import Cpu, Gap, Gpu, Lock
+from tests.golden import pinned_json
 
-GOLDEN = "sha256:8c39b2fa87d2ec76653c44c540cbcf8b602ffd36e6bfcd803fbd1ebfa3a030cc"
+GOLDEN = Path(__file__).parent / "golden/environment-id.json"
 
 
 def test_the_environment_id_is_pinned(lock: Lock) -> None:
-    assert str(environment_id(lock)) == GOLDEN
+    pinned_json(GOLDEN, str(environment_id(lock)))
 
 
 def test_the_environment_id_is_the_hash_of_the_documented_json(lock: Lock) -> None:

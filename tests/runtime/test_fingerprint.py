@@ -1,7 +1,7 @@
 """The numerics fingerprint: its values, its comparison, its probes. Entrypoint: test_fingerprint_taking.
 
 Update the golden file, after raising VERSION of each suite whose operations mean something else, with
-``ENVLOCK_UPDATE_GOLDEN=1 pytest tests/runtime/test_fingerprint.py``.
+``make golden``.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from envlock.runtime.fingerprint.agreement import Agreement, agree
 from envlock.runtime.fingerprint.values import Fingerprint, FrameworkPrint
 from envlock.runtime.image import Cpu
 from envlock.runtime.reader import Mapping
+from tests.golden import pinned_json
 from tests.runtime.conftest import SOURCE
 from tests.runtime.simulated_frameworks import SUITES, asked
 from tests.runtime.test_record import RECORD
@@ -170,9 +171,7 @@ def test_a_list_of_operations_means_the_same_until_its_version_rises(
     lists: dict[str, dict[str, object]],
 ) -> None:
     """Simulated frameworks: the hash of an operation is the hash of what is asked of the framework."""
-    if os.environ.get("ENVLOCK_UPDATE_GOLDEN"):
-        GOLDEN.write_text(json.dumps(lists, indent=1, sort_keys=True) + "\n")
-    assert lists == json.loads(GOLDEN.read_text())
+    pinned_json(GOLDEN, lists)
 
 
 def test_every_suite_can_ask_all_that_it_lists(lists: dict[str, dict[str, object]]) -> None:
