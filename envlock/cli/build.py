@@ -7,7 +7,17 @@ from pathlib import Path
 
 import click
 
-from envlock.cli import docker_backend, inputs, options, outlook, product, storage, terminal, verification
+from envlock.cli import (
+    docker_backend,
+    inputs,
+    options,
+    outlook,
+    plain,
+    product,
+    storage,
+    terminal,
+    verification,
+)
 from envlock.cli.building import Documents, Request, build
 from envlock.cli.destination import Destination, parse_destination
 from envlock.cli.inputs import Network
@@ -163,7 +173,7 @@ def command(
         )
         for one in inputs.read_all(locks, bundle)
     ]
-    progress = terminal.progress(quiet=quiet)
+    progress = plain.progress(quiet=quiet)
     store = storage.store()
     about_image = {"--plan": only_plan, "--verify": verify, "--sbom": sbom, "--provenance": provenance}
     if dockerfile_directory is not None:
@@ -212,7 +222,7 @@ def _destinations(outputs: tuple[str, ...], platforms: int) -> tuple[Destination
 def _tell(built: docker_backend.Built, *, as_json: bool, quiet: bool) -> None:
     written = [f"docker:{tag}" for tag in built.tags]
     if as_json:
-        terminal.print_json({"image": built.identity, "written": written})
+        plain.print_json({"image": built.identity, "written": written})
     elif not quiet:
         terminal.err.print(f"built {', '.join(written)}, {built.identity}", markup=False)
 
@@ -245,7 +255,7 @@ def _print(
     products: Sequence[Product], written: Sequence[Destination], *, as_json: bool, quiet: bool
 ) -> None:
     if as_json:
-        terminal.print_json({**product.summary(products), "written": [str(one) for one in written]})
+        plain.print_json({**product.summary(products), "written": [str(one) for one in written]})
         return
     if not quiet:
         product.print_products(products)

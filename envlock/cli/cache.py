@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import click
 from rich.table import Table
 
-from envlock.cli import options, terminal
+from envlock.cli import options, plain, terminal
 from envlock.host import cache
 from envlock.host.cache import KINDS, Entry
 from envlock.host.store import Store, default_root
@@ -100,7 +100,7 @@ def _show(
     if as_json:
         kinds = {kind: {"entries": len(sizes), "bytes": sum(sizes)} for kind, sizes in counted.items()}
         total = sum(one.size for one in entries)
-        terminal.print_json(
+        plain.print_json(
             {
                 "cache": str(store.root),
                 "kinds": kinds,

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from envlock.capture.machine import with_machine
-from envlock.cli import options, storage, unchanged
+from envlock.cli import captured, options, plain, storage, unchanged
 from envlock.cli.request import Request
-from envlock.core.progress import Progress, Silent
+from envlock.core.progress import Progress
 from envlock.host.store import Store
 from envlock.image import base_copies
 from envlock.lock import file
@@ -128,24 +128,10 @@ def command(
         requirements=requirements,
         constraints=constraint,
     )
-    lock = _capture(request, Silent() if quiet else _progress())
+    lock = _capture(request, plain.progress(quiet=quiet))
     if as_json or not quiet:
-        _tell(lock, request, as_json=as_json)
+        captured.tell(lock, request.output, as_json=as_json, job=bool(job))
     return 1 if strict and not lock.is_complete else 0
-
-
-def _progress() -> Progress:
-    # Slow to import beside a lock that is remembered, and a quiet capture shows nothing.
-    from envlock.cli import terminal  # noqa: PLC0415
-
-    return terminal.progress(quiet=False)
-
-
-def _tell(lock: Lock, request: Request, *, as_json: bool) -> None:
-    # As above.
-    from envlock.cli import captured  # noqa: PLC0415
-
-    captured.tell(lock, request.output, as_json=as_json, job=bool(request.job))
 
 
 def _capture(request: Request, progress: Progress) -> Lock:

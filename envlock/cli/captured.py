@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 
-from envlock.cli import terminal
+from envlock.cli import plain
 from envlock.lock import codec, identity
 from envlock.lock.model import Lock
 
@@ -24,10 +23,10 @@ def tell(lock: Lock, output: Path, *, as_json: bool, job: bool) -> None:
     if as_json and job:
         click.echo(json.dumps(summary(lock, output), sort_keys=True), err=True)
     elif as_json:
-        terminal.print_json(summary(lock, output))
+        plain.print_json(summary(lock, output))
     else:
         for line in lines(lock, output):
-            terminal.err.print(line)
+            plain.say(line)
 
 
 def summary(lock: Lock, output: Path) -> dict[str, Any]:
@@ -45,17 +44,18 @@ def summary(lock: Lock, output: Path) -> dict[str, Any]:
 
 
 def lines(lock: Lock, output: Path) -> Iterator[str]:
-    """Yield what a reader sees, as rich markup."""
+    """Yield what a reader sees, styled for a terminal."""
     counts = Counter(package.evidence for package in lock.packages)
     sure = ", ".join(f"{count} {evidence}" for evidence, count in sorted(counts.items()))
     size = sum(layer.size for layer in lock.base.layers)
     python, system = lock.python, lock.os
-    yield f"[bold green]captured[/] {python.implementation} {python.version}, {system.id} {system.version}"
+    told = click.style("captured", fg="green", bold=True)
+    yield f"{told} {python.implementation} {python.version}, {system.id} {system.version}"
     yield f"  packages         {len(lock.packages)} ({sure})"
     yield f"  system packages  {len(lock.system_packages)}, base {size / 1e6:.0f} MB compressed"
     yield f"  environment-id   {identity.environment_id(lock)}"
     for subjects, reason in _gaps_by_reason(lock):
-        yield f"  [yellow]gap[/]  {escape(subjects)}: {escape(reason)}"
+        yield f"  {click.style('gap', fg='yellow')}  {subjects}: {reason}"
     yield f"  wrote {output}"
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from envlock.capture import environment
 from envlock.capture.active import active_python
-from envlock.cli import options, storage, terminal
+from envlock.cli import options, plain, storage, terminal
 from envlock.cli.changes import Row, print_groups
 from envlock.core.printable import printable
 from envlock.host.store import Store
@@ -87,7 +87,7 @@ def command(
     drifted = fails(found, fail_on)
     unseen = unchecked(locked, now)
     if as_json:
-        terminal.print_json(_members(found, unseen, drifted=drifted))
+        plain.print_json(_members(found, unseen, drifted=drifted))
     else:
         _print(found, unseen, drifted=drifted)
     return 1 if drifted else 0
@@ -104,7 +104,7 @@ def _environment(python: Path | None, project: Path | None, store: Store, *, qui
         python or active_python(environ),
         project=project,
         environ=environ,
-        progress=terminal.progress(quiet=quiet),
+        progress=plain.progress(quiet=quiet),
         store=store,
     )
     return replace(found, distributions=without_envlock(found.distributions)[0])

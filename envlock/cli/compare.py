@@ -8,7 +8,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from envlock.cli import options, terminal
+from envlock.cli import options, plain, terminal
 from envlock.replay.compare import Comparison, OutputComparison, compare, to_document
 from envlock.replay.context import Difference
 from envlock.replay.reading import read_record
@@ -41,7 +41,7 @@ def command(*, records: tuple[Path, ...], as_json: bool, quiet: bool) -> int:
         raise UsageError("one record is nothing to compare", expected="at least two")
     comparison = compare(tuple(map(read_record, records)))
     if as_json:
-        terminal.print_json(to_document(comparison) | {"records": [str(file) for file in records]})
+        plain.print_json(to_document(comparison) | {"records": [str(file) for file in records]})
     elif not quiet:
         titles = tuple(f"run {number}" for number in range(1, len(records) + 1))
         print_comparison(comparison, titles)

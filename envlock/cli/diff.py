@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from envlock.cli import options, terminal
+from envlock.cli import options, plain, terminal
 from envlock.cli.changes import Row, print_groups
 from envlock.lock import file
 from envlock.lock.diff import Change, LockDiff, diff
@@ -38,7 +38,7 @@ def command(*, a: Path, b: Path, as_json: bool, quiet: bool) -> int:
     """
     found = diff(file.read(a), file.read(b))
     if as_json:
-        terminal.print_json(_members(found))
+        plain.print_json(_members(found))
     elif not quiet:
         _print(found)
     return 0 if found.empty else 1

@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol
 
 import click
 
-from envlock.cli import inputs, options, storage, terminal
+from envlock.cli import inputs, options, plain, storage, terminal
 from envlock.cli.inputs import Network, Source
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
@@ -124,7 +124,7 @@ def command(
         network=Network(offline=offline, ca_bundle=ca_bundle),
         all_wheels=all_wheels,
         store=storage.store(),
-        progress=terminal.progress(quiet=quiet),
+        progress=plain.progress(quiet=quiet),
     )
     if bundled is not None:
         _bundle(request, bundled)
@@ -200,7 +200,7 @@ def _tell(request: Request, form: Form | None, written: Path, *, as_json: bool, 
     """Say what was written, and what must travel along with it."""
     beside = [one for one in request.source.lock.packages if one.wheel.path is not None]
     if as_json:
-        terminal.print_json(_summary(request, form, written))
+        plain.print_json(_summary(request, form, written))
     if quiet:
         return
     if written != _STANDARD_OUTPUT:

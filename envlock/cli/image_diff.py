@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from envlock.cli import options, storage, terminal
+from envlock.cli import options, plain, storage
 from envlock.cli.image_changes import print_difference
 from envlock.engines import unpacked
 from envlock.image.comparison import compare
@@ -26,12 +26,12 @@ def command(*, a: str, b: str, everything: bool, as_json: bool, quiet: bool) -> 
     envlock image-diff oci-archive:before.tar oci-archive:after.tar
     envlock image-diff --json docker:team/exp:1 docker:team/exp:2
     """
-    progress = terminal.progress(quiet=quiet or as_json)
+    progress = plain.progress(quiet=quiet or as_json)
     store = storage.store()
     with unpacked.opened(a, store, progress) as first, unpacked.opened(b, store, progress) as second:
         found = compare(first, second, progress)
     if as_json:
-        terminal.print_json(asdict(found) | {"same": found.empty})
+        plain.print_json(asdict(found) | {"same": found.empty})
     elif not quiet:
         print_difference(found, everything=everything)
     return 0 if found.empty else 1

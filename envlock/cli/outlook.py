@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.table import Table
 
-from envlock.cli import terminal
+from envlock.cli import plain, terminal
 from envlock.cli.building import Request
 from envlock.cli.destination import Destination
 from envlock.core.digest import Digest
@@ -48,7 +48,7 @@ def show(
     outlooks = [_look(one, destinations, store) for one in requests]
     if as_json:
         told = [_members(one) for one in outlooks]
-        terminal.print_json(told[0] if len(told) == 1 else {"images": told})
+        plain.print_json(told[0] if len(told) == 1 else {"images": told})
         return
     for outlook in outlooks:
         _print(outlook)

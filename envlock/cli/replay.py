@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from envlock.cli import execution, options, terminal
+from envlock.cli import execution, options, plain, terminal
 from envlock.cli.compare import print_comparison
 from envlock.replay import code
 from envlock.replay.compare import to_document
@@ -73,20 +73,20 @@ def command(
     numerics = recorded_numerics(first, record)
     choice = execution.Choice(engine=engine, image=image, user=user)
     if check:
-        opened = choice.open(terminal.progress(quiet=quiet))
+        opened = choice.open(plain.progress(quiet=quiet))
         check_image(first, opened.image)
         return ask(manifest, opened, job=choice.job(), check=True, quiet=quiet, numerics=numerics)
     directory = out or fresh_directory(first, work / "out")
     check_fresh(directory)
     places = Places(work=work, out=directory)
-    opened, job = choice.open(terminal.progress(quiet=quiet)), choice.job()
+    opened, job = choice.open(plain.progress(quiet=quiet)), choice.job()
     if not quiet:
         execution.announce(numerics)
     commit = code.commit(work)
     done = replay(first, manifest, opened, places, job=job, code_commit=commit, numerics=numerics)
     if as_json:
         found = to_document(done.comparison) | {"record": str(done.ran.file)}
-        terminal.print_json(found)
+        plain.print_json(found)
     elif not quiet:
         print_comparison(done.comparison, ("recorded", "replayed"))
         terminal.err.print(f"[dim]record {done.ran.file}[/]")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from envlock.cli import execution, options, terminal
+from envlock.cli import execution, options, plain, terminal
 from envlock.replay import code
 from envlock.replay.reading import read_manifest
 from envlock.replay.run import Numerics, Places, Ran, ask, run
@@ -93,7 +93,7 @@ def command(
     asked = _asked(manifest, seed=seed, trial=trial, experiment=experiment)
     if not (asked.command or check or numerics.arguments):
         raise _nothing_to_run()
-    progress = terminal.progress(quiet=quiet)
+    progress = plain.progress(quiet=quiet)
     choice = execution.Choice(engine=engine, image=image, user=user)
     if check or not asked.command:
         opened = choice.open(progress)

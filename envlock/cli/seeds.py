@@ -6,7 +6,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from envlock.cli import options, terminal
+from envlock.cli import options, plain, terminal
 from envlock.cli.run import parse_seed
 from envlock.replay.reading import read_manifest
 from envlock.runtime import seeds
@@ -38,7 +38,7 @@ def command(*, manifest: Path, seed: str | None, trial: int | None, ranks: int, 
     rows = seeds.table(asked, ranks)
     if as_json:
         # Text: JSON readers other than Python's lose integers above 2^53.
-        terminal.print_json(
+        plain.print_json(
             [{"stream": s, "bits": bits, "path": path, "seed": str(value)} for s, bits, path, value in rows]
         )
         return

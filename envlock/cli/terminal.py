@@ -1,12 +1,10 @@
-"""What a person sees: results on standard output, progress and logs on standard error.
+"""What a person sees, as rich draws it: results on standard output, progress on standard error.
 
 Colour and moving bars only on a terminal, and never with NO_COLOR (rich keeps both rules).
 """
 
-import json
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,44 +21,13 @@ from rich.progress import Progress as RichProgress
 from rich.progress import Task as RichTask
 from rich.text import Text
 
-from envlock.core.progress import Advance, Progress, Silent
+from envlock.core.progress import Advance
 
 # A pipe or a file has no width: tables are never cut there.
 _UNBOUNDED = 1_000
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNBOUNDED)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def print_json(value: object) -> None:
-    """Print ``value`` as indented JSON with sorted keys on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def progress(*, quiet: bool) -> Progress:
-    """Return the listener that fits: none with --quiet, bars on a terminal, lines elsewhere."""
-    if quiet:
-        return Silent()
-    return Bars(err) if err.is_terminal else Lines(err)
-
-
-class Lines:
-    """Says when each piece of work has ended and how long it took, for logs."""
-
-    def __init__(self, console: Console) -> None:
-        """Write to ``console``."""
-        self._console = console
-
-    @contextmanager
-    def task(self, label: str, total: int | None, unit: str = "") -> Iterator[Advance]:  # noqa: ARG002
-        """Print one line at the end of the work."""
-        begun = time.monotonic()
-        yield lambda _: None
-        self._console.print(f"{label}: {time.monotonic() - begun:.1f} s", markup=False)
-
-    def note(self, text: str) -> None:
-        """Print one line."""
-        self._console.print(text, markup=False)
 
 
 class _Amount(ProgressColumn):
