@@ -8,12 +8,14 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from envlock.runtime.errors import InputError
+from envlock.wheels import uv_logins
+from envlock.wheels.uv_logins import StoredLogin
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,8 +75,9 @@ def read(environ: Mapping[str, str], files: Sequence[Path]) -> UvSettings:
     provider = [one for _, table in nested for one in _strings(table.get("keyring-provider"))]
     insecure = [one for _, table in nested for one in _strings(table.get("allow-insecure-host"))]
     variable = environ.get("UV_KEYRING_PROVIDER")
+    logins = uv_logins.read(environ)
     return UvSettings(
-        indexes=tuple(_with_variables(index, environ) for index in (*_from_variables(environ), *tabled)),
+        indexes=tuple(_with_login(index, environ, logins) for index in (*_from_variables(environ), *tabled)),
         find_links=(*environ.get("UV_FIND_LINKS", "").replace(",", " ").split(), *links),
         no_index=environ.get("UV_NO_INDEX", "").lower() in _TRUE
         or any(table.get("no-index") is True for _, table in nested),
@@ -143,16 +146,16 @@ def _from_table(table: Mapping[str, Any], place: Path) -> Iterator[UvIndex]:
         yield UvIndex(name=None, url=_absolute(url, place), default=True)
 
 
-def _with_variables(index: UvIndex, environ: Mapping[str, str]) -> UvIndex:
-    """Return the index with the user and password of UV_INDEX_<NAME>_USERNAME and _PASSWORD."""
+def _with_login(index: UvIndex, environ: Mapping[str, str], logins: tuple[StoredLogin, ...]) -> UvIndex:
+    """Return the index with the login of UV_INDEX_<NAME>_USERNAME and _PASSWORD, else the stored one."""
     key = re.sub(r"[^A-Z0-9]", "_", (index.name or "").upper())
     user, password = (environ.get(f"UV_INDEX_{key}_{part}") for part in ("USERNAME", "PASSWORD"))
     if not key or (user is None and password is None):
-        return index
+        return replace(index, url=uv_logins.with_login(index.url, logins))
     parts = urlsplit(index.url)
     login = f"{quote(user or parts.username or '', safe='')}:{quote(password or '', safe='')}"
     url = urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}"))
-    return UvIndex(name=index.name, url=url, default=index.default, flat=index.flat, explicit=index.explicit)
+    return replace(index, url=url)
 
 
 def _absolute(text: str, place: Path) -> str:
