@@ -31,6 +31,7 @@ _SHA256 = re.compile(r"^sha256[=:]([A-Za-z0-9_=-]+)$")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _TAG = re.compile(r"(?:[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*-){2}[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 _BUILD = re.compile(r"[0-9][A-Za-z0-9_.]*")
+_LINE = re.compile("[^\n]*\n|[^\n]+")
 _LONGEST = 200
 _MOST_DIGITS = 15
 
@@ -145,22 +146,21 @@ def _one(message: Message, field: str) -> str | None:
 
 def _record(text: str | None) -> list[RecordEntry]:
     """Read RECORD's lines; those that are no (path, hash, size) row are left out."""
+    # Line by line: one distribution may have a million.
+    lines = (found.group() for found in _LINE.finditer(text or ""))
     try:
-        rows = [row for row in csv.reader((text or "").splitlines()) if row and row[0]]
+        return [_entry(*(*row, "", "")[:3]) for row in csv.reader(lines) if row and row[0]]
     except csv.Error:
         return []
-    entries = []
-    for row in rows:
-        path, digest, size = (*row, "", "")[:3]
-        matched = _SHA256.match(digest)
-        entries.append(
-            RecordEntry(
-                path=path,
-                sha256=matched.group(1).rstrip("=") if matched else None,
-                size=int(size) if size.isdecimal() and len(size) <= _MOST_DIGITS else None,
-            )
-        )
-    return entries
+
+
+def _entry(path: str, digest: str, size: str) -> RecordEntry:
+    matched = _SHA256.match(digest)
+    return RecordEntry(
+        path=path,
+        sha256=matched.group(1).rstrip("=") if matched else None,
+        size=int(size) if size.isdecimal() and len(size) <= _MOST_DIGITS else None,
+    )
 
 
 def _direct_url(text: str | None) -> DirectUrl | None:

@@ -74,6 +74,8 @@ def read_installed(
     interpreter = ask(python, environ)
     database, unmanaged = packages_select.load(store=store, rpm=rpm)
     installed, faults = distributions.read(interpreter.distributions)
+    # Their texts are long, and no longer needed.
+    interpreter = replace(interpreter, distributions=())
     installed, rivals = distributions.settled(record.verify(installed, progress, store))
     installed, unowned = contents.complete(installed, interpreter, database, environ)
     prefixes, conda_gaps = conda.read((interpreter.prefix, interpreter.base_prefix))

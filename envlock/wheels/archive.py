@@ -19,7 +19,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import IO
 
 PIECE = 1 << 20
@@ -39,7 +38,7 @@ class Member:
 
     name: str
     executable: bool
-    path: Path | None = None
+    path: str | None = None
     content: bytes = b""
     sha256: str | None = None
     """In RECORD's form, where it is known; None: to be computed."""
@@ -47,12 +46,12 @@ class Member:
     @property
     def size(self) -> int:
         """Bytes before compression."""
-        return len(self.content) if self.path is None else self.path.stat().st_size
+        return len(self.content) if self.path is None else os.stat(self.path).st_size
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Yield the member's bytes as a stream."""
-        with BytesIO(self.content) if self.path is None else self.path.open("rb") as stream:
+        with BytesIO(self.content) if self.path is None else open(self.path, "rb") as stream:
             yield stream
 
 

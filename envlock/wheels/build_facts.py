@@ -66,7 +66,7 @@ def _compilers(members: Iterable[Member]) -> list[str]:
     found: set[str] = set()
     for member in members:
         if ".so" in member.name and member.path is not None:
-            found |= _in_file(member.path)
+            found |= _in_file(Path(member.path))
     return sorted(found)
 
 

@@ -15,7 +15,7 @@ _BOUND = b"\n"
 
 
 class HomeNames:
-    """Takes the pieces of files, each file's in order, and tells which files name one of ``homes``."""
+    """Takes files one after the other, each in pieces, and tells which of them name one of ``homes``."""
 
     def __init__(self, homes: Sequence[str]) -> None:
         """``homes`` are absolute paths; without one, nothing is searched."""
@@ -23,23 +23,25 @@ class HomeNames:
         any_of = b"|".join(map(re.escape, names))
         self._pattern = re.compile(b"%s(?:%s)%s" % (_FIRST, any_of, _LAST)) if names else None
         self._kept = _LONGEST_FIRST + max(map(len, names), default=0)
-        self._ends: dict[str, bytes] = {}
+        self._file, self._end = "", b""
         self._found: set[str] = set()
 
     def take(self, file: str, data: bytes) -> None:
-        """Search the next piece of ``file``."""
-        if self._pattern is None or file in self._found:
-            return
-        text = self._ends.pop(file, _BOUND) + data
-        if self._pattern.search(text):
-            self._found.add(file)
-        else:
-            self._ends[file] = text[-self._kept :]
+        """Search the next piece of ``file``, or the first of another."""
+        if file != self._file:
+            self._search(_BOUND)
+            self._file, self._end = file, _BOUND
+        self._search(data)
 
     def files(self) -> tuple[str, ...]:
         """Return the files that name one, sorted. No more pieces are expected."""
-        if self._pattern is not None:
-            for file, end in self._ends.items():
-                if self._pattern.search(end + _BOUND):
-                    self._found.add(file)
+        self._search(_BOUND)
         return tuple(sorted(self._found))
+
+    def _search(self, data: bytes) -> None:
+        if self._pattern is None or self._file in self._found:
+            return
+        text = self._end + data
+        if self._pattern.search(text):
+            self._found.add(self._file)
+        self._end = text[-self._kept :]

@@ -63,7 +63,7 @@ def contents(distribution: InstalledDistribution) -> Contents:
     for member in _metadata(distribution, members):
         members[member.name] = member
     target = metadata_directory(distribution)
-    named = [replace(one, name=_moved(one.name, dist_info, target)) for one in members.values()]
+    named = [_named(one, _moved(one.name, dist_info, target)) for one in members.values()]
     named.sort(key=lambda one: (one.name.startswith(f"{target}/"), one.name))
     return Contents(members=tuple(named), left_out=tuple(sorted(left_out)))
 
@@ -105,12 +105,20 @@ def wheel_file(dist_info: str, names: Sequence[str]) -> Member:
 
 def installed(distribution: InstalledDistribution, path: str) -> Path:
     """Return where a file that RECORD lists as ``path`` can be read."""
-    return located(distribution.root, os.path.normpath(distribution.site / path))
+    return located(distribution.root, _source(distribution, path))
+
+
+def _source(distribution: InstalledDistribution, path: str) -> str:
+    return os.path.normpath(os.path.join(distribution.site, path))
 
 
 def executable(path: Path) -> bool:
     """Tell whether the file's owner may run it."""
     return bool(path.stat().st_mode & stat.S_IXUSR)
+
+
+def _named(member: Member, name: str) -> Member:
+    return member if member.name == name else replace(member, name=name)
 
 
 def _moved(name: str, dist_info: str, target: str) -> str:
@@ -121,32 +129,32 @@ def _member(
     distribution: InstalledDistribution, path: str, scripts: EntryPoints, sha256: str | None
 ) -> Sequence[Member] | str:
     """Return the member for an installed path, none for one to leave out; or why no wheel can hold it."""
-    source = Path(os.path.normpath(distribution.site / path))
     file = installed(distribution, path)
     if not _is_file(file):
         return ()
-    prefix = _prefix(distribution.site)
-    fault = _fault(path, source, file, prefix)
+    fault = _fault(path, file)
     if fault is not None:
         return fault
     runs = executable(file)
     if not _is_outside(path):
-        return (Member(name=path, executable=runs, path=file, sha256=sha256),)
+        return (Member(name=path, executable=runs, path=str(file), sha256=sha256),)
+    source, prefix = Path(_source(distribution, path)), _prefix(distribution.site)
+    if prefix not in source.parents or _is_interpreter(source.relative_to(prefix)):
+        return "lies outside the environment"
     data = distribution.dist_info.removesuffix(".dist-info") + ".data"
     relative = source.relative_to(prefix).as_posix()
     if posixpath.dirname(relative) != "bin":
         name = f"{data}/data/{relative}"
-        return (Member(name=name, executable=runs, path=file, sha256=sha256),)
+        return (Member(name=name, executable=runs, path=str(file), sha256=sha256),)
     return tuple(_script(source, file, f"{data}/scripts/{source.name}", scripts))
 
 
-def _fault(path: str, source: Path, file: Path, prefix: Path) -> str | None:
+def _fault(path: str, file: Path) -> str | None:
     if not os.access(file, os.R_OK, effective_ids=True):
         return "can't be read"
     if not path.isprintable() or "\\" in path:
         return "has a name that no wheel can hold"
-    outside = prefix not in source.parents or _is_interpreter(source.relative_to(prefix))
-    return "lies outside the environment" if _is_outside(path) and outside else None
+    return None
 
 
 def _is_outside(path: str) -> bool:
@@ -169,7 +177,7 @@ def _carried(distribution: InstalledDistribution) -> Iterator[Member]:
     for one in distribution.carried:
         file = located(distribution.root, one.path)
         if _is_file(file):
-            yield Member(name=one.name, executable=executable(file), path=file, sha256=one.sha256)
+            yield Member(name=one.name, executable=executable(file), path=str(file), sha256=one.sha256)
 
 
 def _metadata(distribution: InstalledDistribution, members: Mapping[str, Member]) -> Iterator[Member]:
@@ -192,7 +200,7 @@ def _script(source: Path, file: Path, name: str, scripts: EntryPoints) -> Iterat
     with file.open("rb") as stream:
         is_text = stream.read(2) == b"#!"
     if not is_text:
-        yield Member(name=name, executable=True, path=file)
+        yield Member(name=name, executable=True, path=str(file))
         return
     content = file.read_bytes()
     if not is_generated(source.name, content, scripts):

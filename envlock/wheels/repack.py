@@ -9,6 +9,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from envlock.core import canonical
 from envlock.core.digest import Digest
@@ -89,8 +90,12 @@ def _digest(member: Member) -> str:
 
 
 def _key(name: str, hashed: Iterable[_Hashed], homes: tuple[str, ...]) -> str:
-    files = [[one.member.name, one.member.executable, one.sha256, one.size] for one in hashed]
-    return canonical.dumps([_FORMAT, zlib.ZLIB_RUNTIME_VERSION, name, files, homes]).decode()
+    files = hashlib.sha256()
+    for one in hashed:
+        files.update(canonical.dumps([one.member.name, one.member.executable, one.sha256, one.size]))
+    return canonical.dumps(
+        [_FORMAT, zlib.ZLIB_RUNTIME_VERSION, name, files.hexdigest(), list(homes)]
+    ).decode()
 
 
 def _remembered(store: Store, key: str, name: str) -> Repacked | None:
@@ -110,6 +115,41 @@ def _repacked(name: str, digest: Digest, size: int, naming: Iterable[str]) -> Re
     return Repacked(wheel=wheel, naming_home=tuple(naming))
 
 
+class _Passing:
+    """Holds the members to their hashes as they pass into the archive, one after the other.
+
+    Of a million members only the one that passes costs memory.
+    """
+
+    def __init__(
+        self,
+        distribution: InstalledDistribution,
+        hashed: Iterable[_Hashed],
+        names: HomeNames,
+        advance: Callable[[int], None],
+    ) -> None:
+        self._distribution, self._names, self._advance = distribution, names, advance
+        self._expected = iter(hashed)
+        self._passing: _Hashed | None = None
+        self._state = hashlib.sha256()
+
+    def piece(self, member: Member, data: bytes) -> None:
+        """Take the next piece of ``member``. Raises IntegrityError when the one before was another."""
+        if self._passing is None or self._passing.member is not member:
+            self.end()
+            # RECORD, which comes last, is made here and expected by nobody.
+            self._passing, self._state = next(self._expected, None), hashlib.sha256()
+        if self._passing is not None:
+            self._state.update(data)
+            self._names.take(member.name, data)
+            self._advance(len(data))
+
+    def end(self) -> None:
+        """Check the member that passed last."""
+        if self._passing is not None:
+            _check(self._distribution, self._passing, record.encoded(self._state.digest()))
+
+
 def _write(
     distribution: InstalledDistribution,
     hashed: tuple[_Hashed, ...],
@@ -117,22 +157,15 @@ def _write(
     advance: Callable[[int], None],
     names: HomeNames,
 ) -> tuple[Digest, int]:
-    states = {one.member.name: hashlib.sha256() for one in hashed}
-
-    def seen(member: Member, data: bytes) -> None:
-        if member.name in states:
-            states[member.name].update(data)
-            names.take(member.name, data)
-            advance(len(data))
-
+    passing = _Passing(distribution, hashed, names, advance)
+    members = chain((one.member for one in hashed), (_record(distribution, hashed),))
     place = store.root / "incoming"
     place.mkdir(parents=True, exist_ok=True)
     with scratch_directory(place) as directory:
         made = directory / "wheel"
         with atomic_write(made) as stream:
-            archive.write([*(one.member for one in hashed), _record(distribution, hashed)], stream, seen)
-            for one in hashed:
-                _check(distribution, one, record.encoded(states[one.member.name].digest()))
+            archive.write(members, stream, passing.piece)
+            passing.end()
         return store.add_file(made), made.stat().st_size
 
 

@@ -37,7 +37,14 @@ def test_a_home_is_named_where_a_path_begins_with_it(data: bytes, size: int, *, 
 
 def test_files_are_told_apart_and_without_homes_none_is_searched() -> None:
     found, nothing = HomeNames(HOMES), HomeNames(())
-    for file, data in (("b", b"/root/x"), ("a", b"/home/ann/"), ("c", b"/home"), ("c", b"/else")):
+    for file, data in (
+        ("b", b"/root/x"),
+        ("a", b"/home"),
+        ("a", b"/ann"),
+        ("c", b"/home"),
+        ("d", b"/ann/"),
+        ("e", b"/home/ann"),
+    ):
         found.take(file, data)
         nothing.take(file, data)
-    assert (found.files(), nothing.files()) == (("a", "b"), ())
+    assert (found.files(), nothing.files()) == (("a", "b", "e"), ())
