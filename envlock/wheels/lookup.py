@@ -153,8 +153,8 @@ class Lookup:
                 return _Confirmed(wheel=wheel, private=private)
         except FileNotFoundError:
             return None
-        except NoRangesError:
-            pass
+        except NoRangesError as error:
+            private = error.private
         return self._downloaded(distribution, file, private=private)
 
     def _downloaded(

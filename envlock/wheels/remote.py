@@ -31,7 +31,12 @@ _NO_RANGES = frozenset({400, 405, 416, 501})
 
 
 class NoRangesError(Exception):
-    """The server sends whole files only."""
+    """The server sends whole files only; ``private``: to someone with a login."""
+
+    def __init__(self, answer: requests.Response) -> None:
+        """``answer`` is the one that holds no range."""
+        super().__init__()
+        self.private = used_login(answer)
 
 
 class RemoteFile(io.RawIOBase):
@@ -100,7 +105,7 @@ class RemoteFile(io.RawIOBase):
             raise _unreachable(self._url, *reason(error)) from error
         first, last, size = span
         if len(data) != last - first + 1:
-            raise NoRangesError
+            raise NoRangesError(answer)
         self.private |= used_login(answer)
         self._pieces.append((first, data))
         return size
@@ -112,11 +117,11 @@ class RemoteFile(io.RawIOBase):
         if answer.status_code in _REFUSED:
             raise _unreachable(self._url, status(answer.status_code), "its host wants a login")
         if answer.status_code in _NO_RANGES:
-            raise NoRangesError
+            raise NoRangesError(answer)
         answer.raise_for_status()
         span = byte_range(answer)
         if span is None:
-            raise NoRangesError
+            raise NoRangesError(answer)
         return span
 
 

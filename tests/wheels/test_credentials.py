@@ -4,6 +4,7 @@ import base64
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import keyring
@@ -14,7 +15,7 @@ from keyring.credentials import Credential, SimpleCredential
 
 from envlock.core.progress import Silent
 from envlock.host.store import Store
-from envlock.lock.environment import InstalledDistribution
+from envlock.lock.environment import DirectUrl, InstalledDistribution
 from envlock.runtime.errors import InputError
 from envlock.wheels import credentials
 from envlock.wheels.configuration import Configuration, Index, combined
@@ -138,6 +139,28 @@ def test_a_login_does_not_follow_a_redirect_to_another_host(
     private.redirects["/simple/demo/"] = f"{private.url.replace('127.0.0.1', 'localhost')}/elsewhere"
     client.get(f"{private.url}/simple/demo/")
     assert private.logins == [basic("ann", "pw"), None]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_wheel_of_a_url_that_was_read_with_a_login_says_so(
+    private: IndexSimulator,
+    installed: InstalledDistribution,
+    store: Store,
+    client: requests.Session,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ranges: bool,
+) -> None:
+    private.ranges = ranges
+    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login ann password {SECRET}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    direct = DirectUrl(kind="archive", url=f"{private.url}/files/{MADE[0]}")
+    located = find(configured(private.url), replace(installed, direct_url=direct), store, client)
+    assert evidence(located) == "hashed"
+    (gap,) = located.gaps
+    assert (gap.subject, gap.harmless) == (installed.name, True)
+    assert "login" in gap.reason
 
 
 def test_wheels_that_were_read_with_a_login_say_so(
