@@ -160,23 +160,54 @@ def test_skopeo_loads_it_into_docker_as_docker_load_does(made: Made, docker_host
         ran("docker", "rmi", "-f", "envlock-skopeo:1", "demo:1")
 
 
+@pytest.fixture
+def user(public_directory: Path) -> Iterator[tuple[str, ...]]:
+    """An ordinary user with a range of subordinate IDs: what starts a program as that user."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a user")
+    program("newuidmap")
+    name = f"envlock-{os.getpid()}"
+    ran("useradd", "--no-create-home", "--home-dir", public_directory, name)
+    shutil.chown(public_directory, name)
+    become = program("setpriv"), f"--reuid={name}", f"--regid={name}", "--clear-groups"
+    yield "env", f"--chdir={public_directory}", *become
+    ran("userdel", name)
+
+
 def test_podman_loads_and_runs_it(made: Made, public_directory: Path) -> None:
     """Podman as root on a machine without systemd: runc, and limits that the machine allows."""
     if os.geteuid() != 0:
-        pytest.skip("podman without root needs a range of subordinate user IDs")
+        pytest.skip("podman as root")
+    podman_runs(made.project.directory / "image.tar", public_directory, made.config_digest())
+
+
+def test_podman_without_root_loads_and_runs_it(
+    made: Made, public_directory: Path, user: tuple[str, ...]
+) -> None:
+    archive = Path(shutil.copy(made.project.directory / "image.tar", public_directory))
+    archive.chmod(0o644)
+    podman_runs(archive, public_directory, made.config_digest(), user)
+
+
+def podman_runs(archive: Path, directory: Path, config_digest: str, user: tuple[str, ...] = ()) -> None:
     # A short path: podman refuses a longer one than 50 characters.
-    places = ("--root", public_directory / "r", "--runroot", public_directory / "n")
+    places = ("--root", directory / "r", "--runroot", directory / "n")
     settings = ("--storage-driver", "vfs", "--cgroup-manager", "cgroupfs")
-    podman = (program("podman"), "--runtime", program("runc"), *places, *settings)
-    ran(*podman, "load", "-q", "-i", made.project.directory / "image.tar")
+    podman = (*user, program("podman"), *map(str, places), "--runtime", program("runc"), *settings)
+    at = {"HOME": str(directory), "XDG_RUNTIME_DIR": str(directory)}
+    ran(*podman, "load", "-q", "-i", archive, **at)
     try:
-        shown = ran(*podman, "image", "inspect", "--format", "{{.Id}}", "demo:1")
-        assert shown.strip() == made.config_digest().removeprefix("sha256:")
+        shown = ran(*podman, "image", "inspect", "--format", "{{.Id}}", "demo:1", **at)
+        assert shown.strip() == config_digest.removeprefix("sha256:")
         limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
         job = ("--network", "none", *limits, "demo:1", "--seed", "1", "--", "demo")
-        assert ran(*podman, "run", "--rm", *job) == "hello\n"
+        assert ran(*podman, "run", "--rm", *job, **at) == "hello\n"
     finally:
-        ran(*podman, "rmi", "--all", "--force")
+        ran(*podman, "rmi", "--all", "--force", **at)
+        if user:
+            # Files belong to the user's subordinates, and a process keeps the namespace in which they do.
+            ran(*podman, "unshare", "rm", "-rf", directory / "r", directory / "n", **at)
+            ran(*podman, "system", "migrate", **at)
 
 
 @pytest.fixture(scope="module")
