@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from envlock.capture import licences
 from envlock.capture.python import home_of
@@ -31,6 +32,8 @@ _SHA256 = re.compile(r"^sha256[=:]([A-Za-z0-9_=-]+)$")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _TAG = re.compile(r"(?:[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*-){2}[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 _BUILD = re.compile(r"[0-9][A-Za-z0-9_.]*")
+_DIRECTORY = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[A-Za-z0-9._+!]+)\.dist-info")
+_DAMAGED = "its METADATA is damaged: name and version are those of its directory, and it gets another"
 _LINE = re.compile("[^\n]*\n|[^\n]+")
 _LONGEST = 200
 _MOST_DIGITS = 15
@@ -48,6 +51,8 @@ def read(raw: Iterable[Raw]) -> tuple[tuple[InstalledDistribution, ...], tuple[G
         if isinstance(found, Gap):
             gaps.append(found)
             continue
+        if f"{found.dist_info}/METADATA" in found.replaced:
+            gaps.append(Gap(subject=found.name, reason=_DAMAGED))
         known = chosen.setdefault(found.name, [])
         # The same version twice (Debian's egg-info beside a dist-info) is one distribution.
         if all(one.version != found.version for one in known):
@@ -93,13 +98,13 @@ def _distribution(facts: Raw) -> InstalledDistribution | Gap:
     directory = str(facts["name"])
     # A name on disk that is no UTF-8 can't be written into a lockfile.
     shown = directory.encode("utf-8", "backslashreplace").decode()
-    metadata = _headers(facts["METADATA"])
-    name, version = _one(metadata, "Name"), _one(metadata, "Version")
     if directory.startswith("~"):
         return Gap(subject=shown, reason="left of an interrupted uninstall; pip ignores it", harmless=True)
+    metadata, damaged = _metadata(facts, directory)
+    name, version = _one(metadata, "Name"), _one(metadata, "Version")
     if not name or not version:
         return Gap(subject=shown, reason="its METADATA is missing or has no name and version")
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST or len(version) > _LONGEST:
+    if not _is_possible(name, version):
         return Gap(subject=shown, reason="its METADATA has no valid name and version")
     wheel = _headers(facts["WHEEL"])
     tags, build = tuple(sorted(wheel.get_all("Tag", []))), _one(wheel, "Build")
@@ -119,9 +124,40 @@ def _distribution(facts: Raw) -> InstalledDistribution | Gap:
         licences=licences.read(metadata),
         installer=(facts["INSTALLER"] or "").strip() or None,
         direct_url=_direct_url(facts["direct_url.json"]),
-        # A wheel can't have such a WHEEL file: it gets another.
-        replaced=() if usable or facts["WHEEL"] is None else (f"{directory}/WHEEL",),
+        # A wheel can't have such files: it gets others.
+        replaced=(
+            *([f"{directory}/METADATA"] if damaged else []),
+            *([f"{directory}/WHEEL"] if not usable and facts["WHEEL"] is not None else []),
+        ),
     )
+
+
+def _metadata(facts: Raw, directory: str) -> tuple[Message, bool]:
+    """Return the headers of METADATA; where it is damaged, those that its directory's name gives, and True.
+
+    Only a directory with a RECORD is believed: without its files a name is of no use.
+    """
+    stated = _headers(facts["METADATA"])
+    if _is_usable_metadata(stated) or not facts["RECORD"]:
+        return stated, False
+    named = _DIRECTORY.fullmatch(directory)
+    if named is None:
+        return stated, False
+    made = _headers(f"Name: {named['name']}\nVersion: {named['version']}\n")
+    return (made, True) if _is_usable_metadata(made) else (stated, False)
+
+
+def _is_usable_metadata(metadata: Message) -> bool:
+    name, version = _one(metadata, "Name"), _one(metadata, "Version")
+    try:
+        Version(version or "")
+    except InvalidVersion:
+        return False
+    return _is_possible(name or "", version or "")
+
+
+def _is_possible(name: str, version: str) -> bool:
+    return _NAME.fullmatch(name) is not None and max(len(name), len(version)) <= _LONGEST
 
 
 def _is_usable(wheel: Message, tags: tuple[str, ...], build: str | None) -> bool:

@@ -52,13 +52,38 @@ def test_facts_of_metadata_wheel_record_and_installer() -> None:
     )
 
 
+DAMAGED = [
+    None,
+    "",
+    "\0\0\0",
+    "Name: x\n",
+    "Version: 1\n",
+    "\udcff: \n::\n",
+    "Name:\nVersion:\n",
+    "Name: ../../up\nVersion: 1\n",
+    f"Name: x\nVersion: {'1' * 999}\n",
+]
+
+
+@pytest.mark.parametrize("metadata", DAMAGED)
 @pytest.mark.parametrize(
-    "metadata", [None, "", "\0\0\0", "Name: x\n", "Version: 1\n", "\udcff: \n::\n", "Name:\nVersion:\n"]
+    ("directory", "lines"),
+    [("demo-1.0.dist-info", None), ("demo.dist-info", "demo.py,,\n"), ("demo-new.dist-info", "demo.py,,\n")],
 )
-def test_corrupt_metadata_is_a_gap(metadata: str | None) -> None:
-    found, gaps = distributions.read([raw(metadata=metadata)])
+def test_corrupt_metadata_is_a_gap(metadata: str | None, directory: str, lines: str | None) -> None:
+    found, gaps = distributions.read([raw(directory, metadata, lines=lines)])
     assert found == ()
-    assert [gap.subject for gap in gaps] == ["demo-1.0.dist-info"]
+    assert [gap.subject for gap in gaps] == [directory]
+
+
+@pytest.mark.parametrize("metadata", [*DAMAGED, "Name: demo\nVersion: \ufffd1\nRequires-Dist: x\n"])
+def test_with_its_files_recorded_a_directory_tells_what_corrupt_metadata_does_not(
+    metadata: str | None,
+) -> None:
+    (found,), (gap,) = distributions.read([raw(metadata=metadata)])
+    assert (found.name, found.version, found.requires) == ("demo", "1.0", ())
+    assert found.replaced == ("demo-1.0.dist-info/METADATA",)
+    assert (gap.subject, gap.harmless) == ("demo", False)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +113,7 @@ def test_a_distribution_without_record_is_kept() -> None:
     ["Name: ../../up\nVersion: 1\n", "Name: -x\nVersion: 1\n", f"Name: x\nVersion: {'1' * 999}\n"],
 )
 def test_names_and_versions_that_nothing_can_have_are_gaps(metadata: str) -> None:
-    found, (gap,) = distributions.read([raw(metadata=metadata)])
+    found, (gap,) = distributions.read([raw(metadata=metadata, lines=None)])
     assert found == ()
     assert gap.reason == "its METADATA has no valid name and version"
 

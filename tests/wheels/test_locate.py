@@ -483,6 +483,16 @@ def test_what_was_changed_is_named_with_what_changed(environment: Environment, f
     ]
 
 
+def test_damaged_metadata_is_made_anew(environment: Environment, find: Locate, store: Store) -> None:
+    installed = environment.install(wheel("demo", "1.0", {"demo.py": b"x = 1\n"}))
+    name = "demo-1.0.dist-info/METADATA"
+    (installed.site / name).write_bytes(b"\xff")
+    package = only(find(replace(installed, replaced=(name,), modified=(name,))))
+    assert package.modified == ()
+    with zipfile.ZipFile(store.path(package.wheel.sha256)) as opened:
+        assert opened.read(name) == b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+
+
 def test_a_repacked_file_that_names_a_home_directory_is_told_without_the_name(
     environment: Environment, find: Locate
 ) -> None:
