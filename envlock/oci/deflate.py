@@ -25,8 +25,9 @@ MEMBER_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 _STORED = 65_535
 _SHORTEST, _LONGEST = 3, 258
-# A run takes up to 15 bytes, of which 5 are the next stored block's head.
-_ZEROS = re.compile(rb"(\0{32,4096})")
+# A run takes up to 15 bytes, of which 5 are the next stored block's head. 32 to 4,096 zeros, of which the
+# first are spelled out, so that they are searched for as a string.
+_ZEROS = re.compile(b"(" + rb"\0" * 32 + rb"\0{0,4064})")
 _END = b"\1\0\0\xff\xff"
 _PIECE = 1 << 18
 
