@@ -23,7 +23,6 @@ from envlock.cli.destination import Destination, parse_destination
 from envlock.cli.inputs import Network
 from envlock.cli.product import Product
 from envlock.core.progress import Progress
-from envlock.engines import docker
 from envlock.host.store import Store
 from envlock.image import dockerfile, terms
 from envlock.image import project as project_tree
@@ -246,8 +245,11 @@ def _default(requests: Sequence[Request], tag: str | None) -> tuple[Destination,
     directory = requests[0].source.directory
     sidecar.ignore(directory)
     beside = Destination(kind="oci", target=str(directory / DEFAULT_IMAGE))
-    if tag is not None and len(requests) == 1 and docker.answers():
-        return (beside, Destination(kind="docker", target=tag))
+    if tag is not None and len(requests) == 1:
+        from envlock.engines import docker  # noqa: PLC0415 # slow to import, and only asked for a tag
+
+        if docker.answers():
+            return (beside, Destination(kind="docker", target=tag))
     return (beside,)
 
 

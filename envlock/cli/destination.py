@@ -17,7 +17,6 @@ from typing import Final, Literal, get_args
 from envlock.cli.product import Product, combined
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
-from envlock.engines import docker, podman
 from envlock.host.files import atomic_write
 from envlock.host.store import Store
 from envlock.oci import archive, layout
@@ -90,6 +89,9 @@ class Destination:
                 for blob in layout.distinct_blobs(image):
                     store.vouch(blob.digest)
             case "docker" | "podman":
+                # Other destinations need neither, and Docker's library is slow to import.
+                from envlock.engines import docker, podman  # noqa: PLC0415
+
                 engine = docker if self.kind == "docker" else podman
                 engine.load(products[0].image, blobs, self.target)
                 return

@@ -12,7 +12,6 @@ from typing import Final
 
 from envlock.cli.building import Request, gathered
 from envlock.core.progress import Progress
-from envlock.engines import docker
 from envlock.host.files import scratch_directory
 from envlock.host.store import Store
 from envlock.image import base_copies, dockerfile
@@ -48,6 +47,8 @@ def build(request: Request, names: tuple[str, ...], store: Store, progress: Prog
 
     Raises UnreachableError when no engine answers or it can't build, and as gathering the wheels does.
     """
+    from envlock.engines import docker  # noqa: PLC0415 # slow to import, and only this backend needs it
+
     source = request.source
     wheels = gathered(request, store, progress)
     base_copies.bring(source.lock.base, store, source.directory)
