@@ -111,6 +111,11 @@ def metadata_cases(place: Place) -> list[Case]:
             ),
             rivals=("pip freeze", "uv pip freeze"),
         ),
+        Case(
+            name="the same, as it is typed",
+            argv=(sys.executable, "-m", "envlock", "capture", "--python", python, "-o", "pylock.bench.toml"),
+            rivals=("pip freeze", "uv pip freeze"),
+        ),
     ]
     if uv is not None:
         cases.insert(1, Case(name="uv pip freeze", argv=(uv, "pip", "freeze", "--python", python)))
@@ -142,30 +147,25 @@ def packing_cases(place: Place, files: Path) -> list[Case]:
 
 
 def network_cases(place: Place, pins: Path) -> list[Case]:
-    """The hashes of every pinned distribution, nothing cached."""
-    cache = place.directory / "uv-cache"
-    compile_ = (
-        uv_program() or "uv",
-        "pip",
-        "compile",
-        "--generate-hashes",
-        "--no-deps",
-        "--cache-dir",
-        str(cache),
-    )
-    uv = (*compile_, "--python", str(place.python), "--quiet", str(pins))
+    """The hashes of every pinned distribution, nothing cached, and again with all that the first left."""
+    uv = (uv_program() or "uv", "pip", "compile", "--generate-hashes", "--no-deps", "--quiet", str(pins))
+    uv = (*uv, "--python", str(place.python))
+    kept = str(place.directory / "uv-cache")
+    again = [
+        Case(name="uv, cached", argv=(*uv, "--cache-dir", kept)),
+        Case(name="hashes, known", argv=own("locate", place, "known"), rivals=("uv, cached",)),
+    ]
+    for case in again:
+        place.run(case)
     return [
-        Case(
-            name="uv pip compile --generate-hashes",
-            argv=uv,
-            prepare=lambda: shutil.rmtree(cache, ignore_errors=True),
-        ),
+        Case(name="uv pip compile --generate-hashes", argv=(*uv, "--no-cache")),
         Case(
             name="hashes",
             argv=own("locate", place, "wheels"),
             rivals=("uv pip compile --generate-hashes",),
-            prepare=place.forget("wheels", "matched"),
+            prepare=place.forget("wheels"),
         ),
+        *again,
     ]
 
 
