@@ -147,9 +147,18 @@ def image_kept(name: str) -> Kept:
         try:
             attributes = client.images.get(name).attrs
         except ImageNotFound as error:
-            hint = f"docker pull {name}, or see what there is with docker images"
+            hint = _instead(client, name)
             raise InputError("no such image in the Docker engine", where=name, hint=hint) from error
     return Kept(identity=str(attributes["Id"]), config=_config(attributes, attributes))
+
+
+def _instead(client: docker.DockerClient, name: str) -> str:
+    """Return what to try where no image has the name."""
+    try:
+        client.containers.get(name)
+    except APIError:
+        return f"docker pull {name}, or see what there is with docker images"
+    return f"there is a container of this name: docker-container:{name}"
 
 
 def container_kept(name: str) -> Kept:

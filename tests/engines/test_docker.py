@@ -182,6 +182,20 @@ def test_a_tag_that_is_not_there_is_bad_input(engine: Docker) -> None:
         engine_module.tagged("none/such:1")
 
 
+def test_a_container_taken_for_an_image_is_told(engine: Docker) -> None:
+    container = engine.client.containers.create(engine.name, ["true"])
+    try:
+        with pytest.raises(InputError) as raised:
+            engine_module.image_kept(str(container.name))
+        assert raised.value.hint == f"there is a container of this name: docker-container:{container.name}"
+    finally:
+        container.remove()
+    with pytest.raises(InputError) as raised:
+        engine_module.image_kept("none/such:1")
+    assert raised.value.hint is not None
+    assert raised.value.hint.startswith("docker pull none/such:1")
+
+
 def test_what_the_engine_refuses_is_told_in_its_own_words(engine: Docker, work: Path) -> None:
     with pytest.raises(UnreachableError, match=r"the Docker engine refused: .*bind source path"):
         engine.run(replace(job(work, ""), mounts=(Mount(source=work / "none", target="/x"),)))
