@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
     After = Callable[[ModuleType], None]
 
-# Module → (the module of envlock.runtime that knows it, its function).
+# Module → (the module of envlock.runtime that knows it, its function), called before its first import.
+_BEFORE = {
+    "numpy": ("frameworks.numpy", "before_import"),
+    "torch": ("frameworks.mkl", "before_import"),
+}
+# The same, called with the module when its code has run.
 _TARGETS = {
     "cupy": ("frameworks.cupy", "after_import"),
     "ipykernel.ipkernel": ("frameworks.ipykernel", "after_import"),
@@ -37,6 +42,9 @@ _TARGETS = {
     "numba": ("frameworks.numba", "after_import"),
     "numpy.random": ("frameworks.numpy", "after_import"),
     "random": ("frameworks.python", "after_import"),
+    "sklearn.cluster._bisect_k_means": ("frameworks.sklearn", "after_kmeans"),
+    "sklearn.cluster._kmeans": ("frameworks.sklearn", "after_kmeans"),
+    "sklearn.ensemble._forest": ("frameworks.sklearn", "after_forest"),
     "subprocess": ("processes", "number_subprocesses"),
     "tensorflow": ("frameworks.tensorflow", "after_import"),
     "torch": ("frameworks.torch", "after_import"),
@@ -52,12 +60,10 @@ class Finder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec that the other finders give, its loader covered; None for other modules."""
-        if name == "numpy":
-            _before_numpy()
+        if name in _BEFORE:
+            _prepare(name, _BEFORE[name])
         if name not in _TARGETS:
             return None
-        if name == "torch":
-            _before_torch()
         for finder in sys.meta_path:
             find = None if finder is self else getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find(name, path, target) if find else None
@@ -108,13 +114,7 @@ def install() -> None:
 
 def after(name: str, module: ModuleType) -> None:
     """Run our part for ``module``; a failure is told, and ends the process under ``strict``."""
-    place, function = _TARGETS[name]
-    try:
-        from importlib import import_module
-
-        getattr(import_module(f"envlock.runtime.{place}"), function)(module)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the job comes first
-        failed(f"cannot prepare {name}", error)
+    _prepare(name, _TARGETS[name], module)
 
 
 def failed(what: str, error: Exception) -> None:
@@ -150,16 +150,14 @@ def _cover(spec: ModuleSpec, name: str) -> None:
         spec.loader = _StandIn(loader, name)  # type: ignore[assignment]  # a loader by its methods
 
 
-def _before_numpy() -> None:
-    from envlock.runtime.frameworks import numpy
+def _prepare(name: str, part: tuple[str, str], *given: ModuleType) -> None:
+    place, function = part
+    try:
+        from importlib import import_module
 
-    numpy.before_import()
-
-
-def _before_torch() -> None:
-    from envlock.runtime.frameworks import mkl
-
-    mkl.before_import()
+        getattr(import_module(f"envlock.runtime.{place}"), function)(*given)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the job comes first
+        failed(f"cannot prepare {name}", error)
 
 
 def _before_fork() -> None:
