@@ -145,6 +145,7 @@ def job_environment(prepared: Prepared, *, run: str, spool: str | None, quiet: b
         ENVLOCK_SCHEME=asked.seeding.scheme,
         ENVLOCK_RANKS=asked.seeding.ranks,
         ENVLOCK_DETERMINISM=asked.determinism.level,
+        ENVLOCK_ISA=asked.cpu.isa or "native",
     )
     made[identity.VARIABLE] = f"0|{prepared.rank.signature}|"
     if spool:

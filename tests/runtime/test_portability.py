@@ -7,7 +7,9 @@ AVX-512; this machine, where it has that, is the one that shows AVX-512 kernels 
 
 import ctypes
 import json
+import math
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,89 @@ def test_the_library_answers_mkls_questions(tmp_path: Path) -> None:
     assert not hasattr(loaded, "mkl_serv_cbwr_set")
 
 
+# TensorFlow, simulated in the places that are replaced: floats for tensors.
+FAKE_TENSORFLOW = {
+    "__init__": """
+import math as plain
+from types import SimpleNamespace
+from tensorflow.python.ops import gen_math_ops, math_ops
+called = []
+convert_to_tensor = float
+divide = lambda x, y, name=None: x / y
+multiply = lambda x, y, name=None: x * y
+math = SimpleNamespace(
+    sqrt=plain.sqrt,
+    erf=plain.erf,
+    erfc=gen_math_ops.erfc,
+    rsqrt=math_ops.rsqrt,
+    reciprocal=math_ops.reciprocal,
+)
+nn = SimpleNamespace(gelu=lambda features, approximate, name: (features, approximate, name))
+random = SimpleNamespace(__name__="tensorflow.random", set_seed=lambda seed: called.append("seeded"))
+config = SimpleNamespace(
+    experimental=SimpleNamespace(enable_op_determinism=lambda: called.append("deterministic")),
+    optimizer=SimpleNamespace(set_experimental_options=called.append),
+)
+""",
+    "python/__init__": "",
+    "python/ops/__init__": "",
+    "python/ops/gen_math_ops": """
+def rsqrt(x, name=None): return "estimated"
+def reciprocal(x, name=None): return "estimated"
+def atan(x): return x
+def atan2(x, y): return x
+def erfc(x): return x
+def erfinv(x): return x
+""",
+    "python/ops/gen_nn_ops": "def fused_batch_norm_v2(x): return x\ndef fused_batch_norm_v3(x): return x\n",
+    "python/ops/math_ops": """
+from tensorflow.python.ops import gen_math_ops
+from tensorflow.python.ops.gen_math_ops import *
+def rsqrt(x, name=None): return gen_math_ops.rsqrt(x, name)
+""",
+}
+FAKE_JOB = """
+import tensorflow as tf
+print(tf.math.rsqrt(4.0), tf.math.reciprocal(4.0), tf.math.erfc(1), tf.math.erfc(2))
+print(tf.nn.gelu(1.0), tf.nn.gelu(1.0, True, "name"))
+print(tf.called)
+"""
+
+
+def simulate_tensorflow(image: FakeImage) -> None:
+    for name, code in FAKE_TENSORFLOW.items():
+        path = image.packages / "tensorflow" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code)
+
+
+def test_under_portable_tensorflow_estimates_nothing_and_tells_the_rest(plain_image: FakeImage) -> None:
+    simulate_tensorflow(plain_image)
+    done = plain_image.job(FAKE_JOB)
+    numbers, gelu, called = done.stdout.splitlines()
+    assert numbers == "0.5 0.25 1 2"
+    assert gelu == f"{0.5 * (1 + math.erf(math.sqrt(0.5)))} (1.0, True, 'name')"
+    assert (
+        called == "['seeded', 'deterministic', {'arithmetic_optimization': False, 'constant_folding': False}]"
+    )
+    assert [one.subject for one in done.record.gaps if "tensorflow" in one.subject] == ["tensorflow erfc"]
+    assert done.stderr.count("envlock: tensorflow erfc: ") == 1
+    assert "erfc" not in plain_image.job(FAKE_JOB, "--quiet").stderr
+
+
+def test_under_native_tensorflow_is_left_as_it_is(plain_image: FakeImage) -> None:
+    simulate_tensorflow(plain_image)
+    (plain_image.work / "run.yaml").write_text("envlock: 1\ncpu: {isa: native}\n")
+    code = "import tensorflow as tf; print(tf.math.rsqrt(4.0), tf.called)"
+    done = plain_image.job(code, "--manifest", str(plain_image.work / "run.yaml"))
+    assert done.stdout == "estimated ['seeded', 'deterministic']\n"
+
+
+@pytest.fixture
+def plain_image(tmp_path: Path) -> FakeImage:
+    return make(tmp_path / "plain", sys.executable)
+
+
 @pytest.fixture
 def image(tmp_path: Path, frameworks_python: str) -> FakeImage:
     """An image of the frameworks, with what a build bakes into its configuration."""
@@ -46,7 +131,14 @@ def start(image: FakeImage, job: str, *emulator: str) -> subprocess.Popen[str]:
     """Start a job as a process of a run; what its children would start is not emulated."""
     return subprocess.Popen(
         [*emulator, image.python, str(JOBS / f"{job}.py")],
-        env=image.environ({"ENVLOCK_RUN": "run", "ENVLOCK_SEED": "42", "ENVLOCK_DETERMINISM": "warn"}),
+        env=image.environ(
+            {
+                "ENVLOCK_RUN": "run",
+                "ENVLOCK_SEED": "42",
+                "ENVLOCK_DETERMINISM": "warn",
+                "ENVLOCK_ISA": "portable",
+            }
+        ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -63,7 +155,7 @@ def hashes(process: subprocess.Popen[str]) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.qemu
-@pytest.mark.parametrize("job", ["portable_torch", "portable_numpy"])
+@pytest.mark.parametrize("job", ["portable_torch", "portable_numpy", "portable_keras"])
 def test_one_seed_gives_the_same_bits_on_every_cpu(image: FakeImage, job: str) -> None:
     emulated = {cpu: start(image, job, "qemu-x86_64", "-cpu", cpu) for cpu in CPUS}
     here = hashes(start(image, job))
@@ -81,3 +173,43 @@ def test_without_the_library_torch_keeps_the_slow_branch_and_says_so(image: Fake
     assert "keeps MKL_CBWR=COMPATIBLE" in done.stderr
     (gap,) = (one for one in done.record.gaps if "MKL_CBWR" in one.reason)
     assert "not-there.so" in gap.reason
+
+
+UNREPLACED = """
+import tensorflow as tf
+x = tf.constant([0.25, 0.5])
+for _ in range(2):
+    tf.math.erfinv(x)
+"""
+
+
+@pytest.mark.slow
+def test_tensorflow_tells_what_it_cannot_compute_alike_on_every_cpu(image: FakeImage) -> None:
+    done = image.job(UNREPLACED)
+    assert done.status == 0
+    assert done.stderr.count("envlock: tensorflow erfinv: ") == 1
+    (gap,) = (one for one in done.record.gaps if one.subject == "tensorflow erfinv")
+    assert "job.py:5: " in gap.reason
+
+
+@pytest.mark.slow
+def test_tensorflow_portable_agrees_with_its_own_functions(image: FakeImage) -> None:
+    """Value and gradient, beside the kernels that are replaced (``raw_ops``, and GELU's definition)."""
+    code = """
+import numpy as np, tensorflow as tf
+x = tf.Variable(np.random.rand(64).astype("float32") + 0.1)
+erf = tf.math.erf
+for ours, theirs in (
+    (tf.math.rsqrt, lambda v: tf.raw_ops.Rsqrt(x=v)),
+    (tf.math.reciprocal, lambda v: tf.raw_ops.Reciprocal(x=v)),
+    (tf.nn.gelu, lambda v: 0.5 * v * tf.raw_ops.Erfc(x=-v * 0.70710678)),
+):
+    with tf.GradientTape(persistent=True) as tape:
+        values = ours(x), theirs(x)
+    gradients = [tape.gradient(value, x).numpy() for value in values]
+    np.testing.assert_allclose(values[0].numpy(), values[1].numpy(), rtol=1e-6)
+    np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-6)
+print("agree")
+"""
+    done = image.job(code)
+    assert done.stdout == "agree\n", done.stderr

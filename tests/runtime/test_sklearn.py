@@ -33,7 +33,11 @@ print(
 
 
 def simulate(image: FakeImage) -> None:
-    for place, code in (("cluster/_kmeans", KMEANS), ("cluster/_bisect_k_means", KMEANS), ("ensemble/_forest", FOREST)):
+    for place, code in (
+        ("cluster/_kmeans", KMEANS),
+        ("cluster/_bisect_k_means", KMEANS),
+        ("ensemble/_forest", FOREST),
+    ):
         path = image.packages / "sklearn" / f"{place}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code)

@@ -69,6 +69,11 @@ def level() -> str:
     return os.environ.get("ENVLOCK_DETERMINISM") or "warn"
 
 
+def portable() -> bool:
+    """Whether the run wants the same bits on every x86-64-v3 CPU."""
+    return os.environ.get("ENVLOCK_ISA") == "portable"
+
+
 def _again(stream: str, seed: Seed, *, forked: bool) -> None:
     from envlock.runtime import hook
 

@@ -25,7 +25,7 @@ def after_kmeans(module: Any) -> None:
 
     count = getattr(module, _COUNT)
 
-    def fixed_count(*args: Any, **kwargs: Any) -> int:
+    def fixed_count(*args: Any, **kwargs: Any) -> Any:
         return min(_MOST_THREADS, count(*args, **kwargs))
 
     if frameworks.level() != "none":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def after_import(module: Any) -> None:
     """Set the global seed and turn determinism on."""
     from envlock.runtime import frameworks
-    from envlock.runtime.frameworks import reseeding
+    from envlock.runtime.frameworks import reseeding, tensorflow_portable
 
     set_seed = reseeding.watch(module.random, "set_seed", "tensorflow.random.set_seed")
 
@@ -28,3 +28,5 @@ def after_import(module: Any) -> None:
     frameworks.register("tensorflow", seed)
     if frameworks.level() != "none":
         module.config.experimental.enable_op_determinism()
+    if frameworks.portable():
+        tensorflow_portable.prepare(module)
