@@ -66,7 +66,8 @@ def size(place: Path) -> int:
 
 def refused(done: "subprocess.CompletedProcess[str]") -> None:
     assert done.returncode == 4, done.stderr
-    assert done.stderr.startswith("envlock: no space left on the disk: ")
+    # Not at the start: the coverage of a process that ends early has a warning to give.
+    assert "envlock: no space left on the disk: " in done.stderr
     assert "\nhint: free some space" in done.stderr
     assert "Traceback" not in done.stderr
 
