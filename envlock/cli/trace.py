@@ -27,7 +27,8 @@ class _Lines(logging.Handler):
     """Prints a line for each record, with the seconds since the start."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # rich costs 20 ms, and most runs are not verbose.
+        # By rich, which prints above its bars, where any other line would go into them; and only here, since
+        # it costs 20 ms and most runs are not verbose.
         from envlock.cli import terminal  # noqa: PLC0415
 
         text = f"{record.relativeCreated / 1000:8.3f} s  {public(record.getMessage())}"

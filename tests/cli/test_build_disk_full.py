@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,7 +12,6 @@ import pytest
 
 from tests.image import lock_project
 from tests.image.lock_project import LockProject
-from tests.image.wheels import wheel_items
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +21,7 @@ Disk = Callable[[int], Path]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> LockProject:
-    modules = {f"demo/m{n}.py": f"def f(x):\n    return x + {n}\n".encode() for n in range(_MODULES)}
-    noise = random.Random(1).randbytes(9 << 20)
-    return lock_project.make(
-        tmp_path_factory.mktemp("full"),
-        ("demo", wheel_items("demo", "1.0", modules)),
-        ("big", wheel_items("big", "1.0", {"big/data.bin": noise, "big/__init__.py": b""})),
-    )
+    return lock_project.large(tmp_path_factory.mktemp("full"), _MODULES)
 
 
 @pytest.fixture(scope="module")

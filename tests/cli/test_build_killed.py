@@ -14,7 +14,6 @@ import pytest
 
 from tests.image import lock_project
 from tests.image.lock_project import LockProject
-from tests.image.wheels import wheel_items
 
 pytestmark = pytest.mark.slow
 
@@ -24,14 +23,7 @@ _MODULES = 60
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> LockProject:
-    """Wheels of which one is large enough for processes of its own, and modules to compile."""
-    modules = {f"demo/m{n}.py": f"def f(x):\n    return x + {n}\n".encode() for n in range(_MODULES)}
-    noise = random.Random(1).randbytes(9 << 20)
-    return lock_project.make(
-        tmp_path_factory.mktemp("killed"),
-        ("demo", wheel_items("demo", "1.0", modules)),
-        ("big", wheel_items("big", "1.0", {"big/data.bin": noise, "big/__init__.py": b""})),
-    )
+    return lock_project.large(tmp_path_factory.mktemp("killed"), _MODULES)
 
 
 @pytest.fixture(scope="module")

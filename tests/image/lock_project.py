@@ -1,6 +1,7 @@
 """A directory with a lock of hand-made wheels, ready to be built by the command line without a network."""
 
 import os
+import random
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from envlock.host.store import Store
 from envlock.lock import file
 from envlock.lock.model import Lock, Package
 from tests.image import interpreter_base
-from tests.image.wheels import Item, package, write_wheel
+from tests.image.wheels import Item, package, wheel_items, write_wheel
 
 LOCK = "pylock.envlock.toml"
 
@@ -50,6 +51,17 @@ class LockProject:
             check=False,
             timeout=300,
         )
+
+
+def large(root: Path, modules: int) -> LockProject:
+    """Make wheels of which one is large enough for processes of its own, and ``modules`` to compile."""
+    code = {f"demo/m{n}.py": f"def f(x):\n    return x + {n}\n".encode() for n in range(modules)}
+    noise = random.Random(1).randbytes(9 << 20)
+    return make(
+        root,
+        ("demo", wheel_items("demo", "1.0", code)),
+        ("big", wheel_items("big", "1.0", {"big/data.bin": noise, "big/__init__.py": b""})),
+    )
 
 
 def make(root: Path, *wheels: tuple[str, list[Item]], base: bool = True) -> LockProject:
