@@ -56,10 +56,21 @@ def with_login(url: str, logins: tuple[StoredLogin, ...]) -> str:
 def _logins(entries: list[Any]) -> Iterator[StoredLogin]:
     for entry in entries:
         match entry:
-            case {"service": str(service), "username": str(name), "password": str(password)}:
+            case {"service": str(service), "username": str(name), "password": str(password)} if _is_url(
+                service
+            ):
                 yield StoredLogin(service=service, username=name, password=password)
             case _:
                 continue
+
+
+def _is_url(text: str) -> bool:
+    try:
+        place = urlsplit(text)
+        host, _ = place.hostname, place.port
+    except ValueError:  # no number for a port, no address in brackets
+        return False
+    return host is not None
 
 
 def _serves(login: StoredLogin, url: str) -> bool:

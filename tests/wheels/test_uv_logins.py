@@ -52,3 +52,12 @@ def test_the_nearest_login_of_the_same_place_counts(url: str, expected: str) -> 
 def test_a_store_that_holds_none_has_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "credentials.toml").write_text(text)
     assert uv_logins.read({"UV_CREDENTIALS_DIR": str(tmp_path)}) == ()
+
+
+@pytest.mark.parametrize(
+    "service", ["https://index.example:port/", "https://[index.example/", "index.example"]
+)
+def test_a_login_for_what_is_no_url_serves_nothing(tmp_path: Path, service: str) -> None:
+    entry = f'[[credential]]\nservice = "{service}"\nusername = "ann"\npassword = "pw"\n'
+    (tmp_path / "credentials.toml").write_text(entry)
+    assert uv_logins.read({"UV_CREDENTIALS_DIR": str(tmp_path)}) == ()
