@@ -22,7 +22,9 @@ from pathlib import Path
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38
 _CAPABILITY_VERSION = 0x20080522
 _LOADING = frozenset(("ctypes.dlopen", "ctypes.dlsym", "socket.getaddrinfo", "socket.gethostbyname"))
-_STARTING = frozenset(("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
+# subprocess starts a program by itself, or from Python 3.13 on by posix_spawn.
+_PROGRAMS = frozenset(("subprocess.Popen", "os.posix_spawn"))
+_STARTING = frozenset(("os.exec", "os.fork", "os.forkpty", "os.system"))
 
 
 def enter(root: Path) -> None:
@@ -42,7 +44,7 @@ def start_only(*programs: Path) -> None:
 
 def refuse_starting(programs: tuple[Path, ...], event: str, arguments: tuple[object, ...]) -> None:
     """Refuse to start anything but one of ``programs``."""
-    other = event == "subprocess.Popen" and str(arguments[0]) not in map(str, programs)
+    other = event in _PROGRAMS and str(arguments[0]) not in map(str, programs)
     if other or event in _STARTING:
         raise PermissionError(EPERM, "not started: only the image's interpreter is", str(arguments[:1]))
 

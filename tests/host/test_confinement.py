@@ -19,8 +19,13 @@ def test_nothing_of_the_root_is_loaded() -> None:
 
 
 def test_only_the_interpreter_is_started() -> None:
-    confinement.refuse_starting((PROGRAM,), "subprocess.Popen", (str(PROGRAM), [], None, None))
+    for event in ("subprocess.Popen", "os.posix_spawn"):
+        confinement.refuse_starting((PROGRAM,), event, (str(PROGRAM), [], None, None))
     confinement.refuse_starting((PROGRAM,), "open", ("/etc/os-release", "r", 0))
-    for event, argument in (("subprocess.Popen", "/usr/bin/apt-cache"), ("os.system", b"true")):
+    for event, argument in (
+        ("subprocess.Popen", "/usr/bin/apt-cache"),
+        ("os.posix_spawn", "/usr/bin/apt-cache"),
+        ("os.system", b"true"),
+    ):
         with pytest.raises(PermissionError):
             confinement.refuse_starting((PROGRAM,), event, (argument,))

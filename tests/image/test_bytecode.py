@@ -88,7 +88,7 @@ def pyc(name: str) -> str:
 def test_a_module_has_an_unchecked_pyc_that_names_its_place_in_the_image(
     tmp_path: Path, store: Store, base: BaseLayer
 ) -> None:
-    source = b"def f():\n    assert 'kept'\n    return 1\n"
+    source = b"def f(x):\n    assert x, 'kept'\n    return 1\n"
     found = compiled(
         tmp_path, store, base, {"demo/__init__.py": b"", "demo/a.py": source, "top.py": b"x = 1"}
     )
