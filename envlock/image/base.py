@@ -6,7 +6,7 @@ Rules kept here (docs/image.md, "Bases"):
   Layer 2, ``python``: the relocated interpreter, where no package owns it, and /opt/env/bin's links.
   Layer 3: the standard library's bytecode (:mod:`base_bytecode`).
 * Members and their bytes follow the rules of :mod:`base_members`.
-* Compression (:mod:`pieces`) happens once: what it yields is pinned in the lock. Each file begins a gzip
+* Compression (:mod:`packing`) happens once: what it yields is pinned in the lock. Each file begins a gzip
   member, for the table of contents by which a snapshotter reads single files.
 * A layer is remembered by everything that goes into it, so a second capture packs nothing. The hashes
   of files that no package has a checksum for are remembered while the files stay as they are.
@@ -14,18 +14,18 @@ Rules kept here (docs/image.md, "Bases"):
 
 import hashlib
 import json
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from envlock.core.progress import Advance, Progress
 from envlock.host.store import Store
-from envlock.image import base_bytecode, base_root, remembered
+from envlock.image import base_bytecode, base_root, interpreter, remembered
 from envlock.image.base_layer import pinned
 from envlock.image.base_members import Member, Plan, complete, copied, entries, identified, is_unknown, link
-from envlock.image.pieces import LEVEL, member
+from envlock.image.packing import STORED, Packing, packing
 from envlock.image.relocate import Move, alias
 from envlock.lock.environment import HostFiles
 from envlock.lock.model import Base, BaseLayer, Gap, Python
@@ -33,7 +33,7 @@ from envlock.oci.layer import FORMAT as LAYER_FORMAT
 from envlock.oci.layer import MTIME, write_sorted
 from envlock.runtime.errors import InputError, UnreachableError
 
-FORMAT = "4"
+FORMAT = "5"
 """Changes whenever the same inputs give other bytes."""
 
 _FACTS = "base-layer"
@@ -41,6 +41,7 @@ _LEFTOVERS = "base-leftovers"
 _INPUTS = "base-inputs"
 _ENVIRONMENT = "/opt/env/bin"
 _MACHINE = Path("/")
+_UNPACKED = "not compressed: the captured interpreter does not run here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +57,21 @@ def pack_host(
 ) -> Packed:
     """Pack ``host_files`` and also return what still names the captured machine's home directory.
 
-    With ``bytecode`` a third layer holds that of the standard library; a gap where it can't be made.
+    With ``bytecode`` a third layer holds that of the standard library; a gap where it can't be made, and
+    where nothing is compressed.
 
     Raises IntegrityError for a file that changed since it was captured, InputError for one that is gone.
     """
     plans = (_os_plan(host_files), _python_plan(host_files, python))
     total = sum(plan.size for plan in plans)
-    with progress.task("packing the base", total, "B") as advance, ThreadPoolExecutor(len(plans)) as pool:
-        done = list(pool.map(lambda plan: packed_layer(plan, store, advance), plans))
+    with (
+        progress.task("packing the base", total, "B") as advance,
+        _packing(host_files, python) as (packs, unpacked),
+        ThreadPoolExecutor(len(plans)) as pool,
+    ):
+        done = list(pool.map(lambda plan: packed_layer(plan, store, advance, packs), plans))
     layers = tuple(layer for layer, _ in done)
-    gaps = {gap for _, found in done for gap in found}
+    gaps = {*unpacked, *(gap for _, found in done for gap in found)}
     if bytecode:
         try:
             made = base_bytecode.layer(layers, python, store, progress)
@@ -76,6 +82,20 @@ def pack_host(
             layers = layers if made is None else (*layers, made)
     found = tuple(sorted(gaps, key=lambda gap: gap.subject))
     return Packed(base=Base(kind="host", layers=layers), gaps=found)
+
+
+@contextmanager
+def _packing(host: HostFiles, python: Python) -> Iterator[tuple[Packing, frozenset[Gap]]]:
+    """Yield what compresses, and a gap where it is nothing."""
+    named, tree = host.python_executable, host.interpreter
+    if tree is not None:
+        named = f"{tree.prefix}{named.removeprefix(tree.target)}"
+    packs, gaps = STORED, frozenset({Gap(subject="base", reason=_UNPACKED)})
+    with ExitStack() as stack:
+        with suppress(InputError, UnreachableError):
+            packs = stack.enter_context(packing(interpreter.found(host.root, python, named)))
+            gaps = frozenset()
+        yield packs, gaps
 
 
 def _os_plan(host: HostFiles) -> Plan:
@@ -110,38 +130,41 @@ def _python_plan(host: HostFiles, python: Python) -> Plan:
     return Plan(comment="python", members=complete(members), move=move, root=host.root)
 
 
-def packed_layer(plan: Plan, store: Store, advance: Advance) -> tuple[BaseLayer, tuple[Gap, ...]]:
+def packed_layer(
+    plan: Plan, store: Store, advance: Advance, packs: Packing = STORED
+) -> tuple[BaseLayer, tuple[Gap, ...]]:
     """Return the plan's layer, whose blob is then in ``store``, and what its move could not reach."""
-    known = _remembered(plan, _known_key(plan, store), store)
+    known = _remembered(plan, _known_key(plan, packs, store), store)
     if known is not None:
         advance(plan.size)
         return known
     plan = identified(plan)
     leftovers: list[str] = []
     with store.writing() as sink:
-        layer = write_sorted(entries(plan, advance, leftovers), sink, pack=member, comment=plan.comment)
-    key = _key(plan)
+        made = entries(plan, advance, leftovers, packs.member)
+        layer = write_sorted(made, sink, pack=packs.member, comment=plan.comment)
+    key = _key(plan, packs)
     # The layer last: where it is remembered, so is what was found in it.
     store.remember(_LEFTOVERS, key, {"paths": leftovers})
     remembered.keep(store, _FACTS, key, layer)
     return pinned(layer), _gaps(leftovers)
 
 
-def _known_key(plan: Plan, store: Store) -> str:
+def _known_key(plan: Plan, packs: Packing, store: Store) -> str:
     """Return :func:`_key` of the plan, from memory while the files without a checksum are unchanged."""
     unknown = [str(member.source) for member in plan.members if is_unknown(member)]
     # An image's files lie in a scratch directory, whose name never comes again.
     if not unknown or plan.root != _MACHINE:
-        return _key(identified(plan))
-    with store.memory(_INPUTS, "\0".join((_key(plan), *unknown))) as memory:
-        return str(memory.answer("key", unknown, lambda: _key(identified(plan))))
+        return _key(identified(plan), packs)
+    with store.memory(_INPUTS, "\0".join((_key(plan, packs), *unknown))) as memory:
+        return str(memory.answer("key", unknown, lambda: _key(identified(plan), packs)))
 
 
-def _key(plan: Plan) -> str:
+def _key(plan: Plan, packs: Packing) -> str:
     """Return what stands for every input of the layer: format, move, and each member with its hash."""
     move = [plan.move.old, plan.move.new] if plan.move is not None else None
     rows = [[m.path, m.mode, m.target, m.checksum or _hash(m.data)] for m in plan.members]
-    inputs = [FORMAT, LAYER_FORMAT, LEVEL, MTIME, zlib.ZLIB_RUNTIME_VERSION, plan.comment, move, rows]
+    inputs = [FORMAT, LAYER_FORMAT, MTIME, packs.name, plan.comment, move, rows]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 

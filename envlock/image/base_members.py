@@ -11,7 +11,7 @@ Rules kept here (docs/image.md, "Bases"):
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -22,7 +22,6 @@ from envlock.core.progress import Advance
 from envlock.host.files import CHUNK
 from envlock.host.rooted import located
 from envlock.image.pieces import PIECE, ahead
-from envlock.image.pieces import member as compressed_member
 from envlock.image.relocate import Move, relocate, remains
 from envlock.oci.layer import Content, Directory, Entry, Members, Symlink, cut
 from envlock.oci.path import ImagePath
@@ -122,14 +121,16 @@ def _sha256(member: Member) -> str:
     return state.hexdigest()
 
 
-def entries(plan: Plan, advance: Advance, leftovers: list[str]) -> Iterator[Entry]:
+def entries(
+    plan: Plan, advance: Advance, leftovers: list[str], pack: Callable[[bytes], bytes]
+) -> Iterator[Entry]:
     """Yield the plan's members in a layer's order, telling ``advance`` of each file's bytes.
 
-    Contents are gzip members that all cores make a little ahead. Paths of files that still name the old
-    prefix after the move are added to ``leftovers``. Raises IntegrityError for a file that changed since
-    it was looked at, InputError for one that is gone.
+    Contents are gzip members that ``pack`` makes, on all cores and a little ahead. Paths of files that
+    still name the old prefix after the move are added to ``leftovers``. Raises IntegrityError for a file
+    that changed since it was looked at, InputError for one that is gone.
     """
-    made = ahead(lambda part: compressed_member(part.piece), _parts(plan, advance, leftovers))
+    made = ahead(lambda part: pack(part.piece) if part.piece else b"", _parts(plan, advance, leftovers))
     for member, parts in groupby(made, key=lambda one: one[0].member):
         content = _content(member, ((part.piece, packed) for part, packed in parts if part.piece))
         yield Entry(path=ImagePath(member.path), mode=member.mode, content=content)

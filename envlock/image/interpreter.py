@@ -11,7 +11,7 @@ Rules kept here:
 import json
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from envlock.oci.extraction import RootFilesystem
 from envlock.oci.inflation import inflated
 from envlock.runtime.errors import EnvlockError, InputError, UnreachableError
 
+ENVIRONMENT: Final[Mapping[str, str]] = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
 _PYTHON: Final = "/opt/env/bin/python"
 _WORKER: Final = Path(__file__).with_name("bytecode_worker.py")
 _LIBRARIES: Final = ("lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib")
@@ -159,9 +160,8 @@ def _resolved(root: Path, path: str) -> str:
 
 
 def _run(argv: tuple[str, ...], request: bytes, label: str) -> process.Completed:
-    environment = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
     try:
-        return process.run(argv, env=environment, stdin=request, timeout=_SECONDS)
+        return process.run(argv, env=ENVIRONMENT, stdin=request, timeout=_SECONDS)
     except (EnvlockError, OSError) as error:
         raise UnreachableError(
             "the image's interpreter does not run here", where=label, found=str(error), hint=_HINT

@@ -2,9 +2,8 @@
 
 Rules kept here:
 
-* Bytes are cut every 1 MiB. As one gzip member, a piece is deflated with the 32 KiB before it as its
-  dictionary and ends in a sync flush, the last one in the end of the stream. As a member of its own,
-  a piece knows of no other.
+* Bytes are cut every 1 MiB. A piece is deflated with the 32 KiB before it as its dictionary and ends in a
+  sync flush, the last one in the end of the stream.
 * The header has time 0 and no name. What comes out depends on the bytes, the level and zlib alone.
 * Memory holds a few pieces for each core.
 """
@@ -19,7 +18,7 @@ from typing import Final, TypeVar
 from envlock.oci.deflate import MEMBER_HEADER, member_trailer
 
 LEVEL: Final = 5
-"""Of a base, level 6 makes 0.6 % less and takes half as long again (bench/NOTES.md)."""
+"""As of a base (:mod:`packing`)."""
 
 PIECE: Final = 1 << 20
 _WINDOW = 1 << 15
@@ -38,13 +37,6 @@ def compressed(data: Iterable[bytes], workers: int | None = None) -> Iterator[by
         crc, size = zlib.crc32(piece, crc), size + len(piece)
         yield packed
     yield member_trailer(crc, size)
-
-
-def member(piece: bytes) -> bytes:
-    """Return a gzip member of its own that holds ``piece``."""
-    state = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    trailer = member_trailer(zlib.crc32(piece), len(piece))
-    return b"".join((MEMBER_HEADER, state.compress(piece), state.flush(), trailer))
 
 
 def ahead(

@@ -125,10 +125,10 @@ def write_layer(entries: Iterable[Entry], sink: Sink, *, comment: str = "", mtim
     Raises InputError when a path comes twice or is both a file and a directory, when a stream has
     another size than declared, or when a deflate stream is not what it declares.
     """
-    writer = _LayerWriter(sink, mtime, header_member)
+    writer = _LayerWriter(sink, mtime)
     for entry in _complete((_LANDMARK, *entries)):
         writer.add(entry)
-    return writer.finish(comment)
+    return writer.finish(comment, header_member)
 
 
 def write_sorted(
@@ -136,13 +136,13 @@ def write_sorted(
 ) -> Layer:
     """Write ``entries``, which come one by one in a layer's order with all parents, and return the layer.
 
-    ``pack`` makes a gzip member of what is no file's content. Raises InputError for a stream of another
-    size than declared.
+    ``pack`` makes the gzip member of the table of contents. Raises InputError for a stream of another size
+    than declared.
     """
-    writer = _LayerWriter(sink, MTIME, pack)
+    writer = _LayerWriter(sink, MTIME)
     for entry in chain((_LANDMARK,), entries):
         writer.add(entry)
-    return writer.finish(comment)
+    return writer.finish(comment, pack)
 
 
 def _complete(entries: Iterable[Entry]) -> list[Entry]:
@@ -177,9 +177,8 @@ def _add_parents(members: dict[str, Entry], path: ImagePath) -> None:
 class _LayerWriter:
     """Turns entries that are already in order into bytes."""
 
-    def __init__(self, sink: Sink, mtime: int, pack: Callable[[bytes], bytes]) -> None:
+    def __init__(self, sink: Sink, mtime: int) -> None:
         self._sink = sink
-        self._pack = pack
         self._mtime = mtime
         self._diff = hashlib.sha256()
         self._length = 0
@@ -205,15 +204,15 @@ class _LayerWriter:
             case Splice() as splice:
                 self._splice(entry, splice)
 
-    def finish(self, comment: str) -> Layer:
-        """End the archive with the table of contents."""
+    def finish(self, comment: str, pack: Callable[[bytes], bytes]) -> Layer:
+        """End the archive with the table of contents, of which ``pack`` makes a gzip member."""
         self._flush()
         start, table = self._offset, self._table.json()
         name = estargz.TABLE.relative
         head = tar.header(name, mode=0o644, mtime=self._mtime, size=len(table))
         member = b"".join((head, table, tar.padding(len(table)), tar.END))
         self._plain(member)
-        self._emit(self._pack(member))
+        self._emit(pack(member))
         self._emit(estargz.footer(start))
         self._drain()
         return Layer(
@@ -287,7 +286,7 @@ class _LayerWriter:
         if self._between:
             data = bytes(self._between)
             self._plain(data)
-            self._emit(self._pack(data))
+            self._emit(header_member(data))
             self._between.clear()
 
     def _emit(self, data: bytes) -> None:

@@ -21,6 +21,7 @@ from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.image import base, base_root
 from envlock.image.base_members import Member, Plan, copied, entries, identified
+from envlock.image.packing import STORED
 from envlock.image.relocate import Move
 from envlock.lock.environment import HostFiles, OwnedFile, PackedPackage
 from envlock.lock.model import Base, PackageManager, Python, SystemPackage
@@ -55,7 +56,8 @@ def _bytes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 def written(plan: Plan) -> list[Entry]:
     return [
-        replace(entry, content=b"".join(_plain(entry.content))) for entry in entries(plan, lambda _: None, [])
+        replace(entry, content=b"".join(_plain(entry.content)))
+        for entry in entries(plan, lambda _: None, [], STORED.member)
     ]
 
 
@@ -191,8 +193,9 @@ def test_files_without_a_checksum_are_read_once_while_they_stay_as_they_are(
     opened: list[str] = []
     with watching_opened(opened):
         assert packed(host, python, store) == first
-        read = [path for path in opened if path.startswith(str(tmp_path / "machine"))]
-    assert read == []
+        read = {path for path in opened if path.startswith(str(tmp_path / "machine"))}
+    # The interpreter is looked at each time: it may compress.
+    assert read == {str(tmp_path / "machine/a-rather-long-directory-name/versions/3.11.7/bin/python3.11")}
 
 
 @pytest.mark.parametrize("name", ["os/lib/libloose.so", "somebody/libmine.so"])
