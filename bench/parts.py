@@ -40,14 +40,21 @@ def pack(python: Path, store: Path) -> None:  # noqa: ARG001 (as above)
     """Pack the base that ``prepare`` found, without bytecode."""
     from envlock.capture import transfer
     from envlock.image import base
+    from envlock.image.packing import packing_of
     from envlock.lock.environment import Environment
 
     read = transfer.loads(Environment, json.loads(FACTS.read_bytes()))
     if read.host_files is None:
         sys.exit("bench: this machine's files can't be packed")
-    made = base.pack_host(
-        read.host_files, python=read.python, store=Store(store), progress=Silent(), bytecode=False
-    )
+    with packing_of(read.host_files, read.python) as packs:
+        made = base.pack_host(
+            read.host_files,
+            python=read.python,
+            store=Store(store),
+            progress=Silent(),
+            packs=packs,
+            bytecode=False,
+        )
     print(sum(layer.size for layer in made.base.layers), "bytes")
 
 

@@ -17,6 +17,7 @@ from envlock.engines.base_reference import HOST
 from envlock.engines.bases import Standing
 from envlock.host.reach import Reach
 from envlock.host.store import Store
+from envlock.image.packing import packing_of
 from envlock.lock import adoption
 from envlock.lock.dependencies import with_dependencies
 from envlock.lock.environment import Environment
@@ -102,21 +103,23 @@ def _lock(
     # A base that is not there or does not fit is told before the wheels are looked for, and packed after.
     standing = _foreign(environment, request, store, progress)
     places = configuration.read(environ, prefix=request.prefix, project=request.project)
-    with credentials.session(os.environ, places, request.ca_bundle) as session:
-        located = locate.locate(
-            environment.distributions,
-            store=store,
-            indexes=places.indexes,
-            session=session,
-            offline=request.offline,
-            progress=progress,
-            homes=homes.read(environment.distributions, {} if request.source else environ),
-        )
-    if standing is None:
-        standing = bases.on_host(environment, request.source, store, progress)
-    else:
-        wheels = (package.wheel.name for package in located.packages)
-        base_fit.check_libc(standing.os.libc, wheels, request.base)
+    with packing_of(environment.host_files, environment.python) as packs:
+        with credentials.session(os.environ, places, request.ca_bundle) as session:
+            located = locate.locate(
+                environment.distributions,
+                store=store,
+                indexes=places.indexes,
+                session=session,
+                offline=request.offline,
+                progress=progress,
+                homes=homes.read(environment.distributions, {} if request.source else environ),
+                compressor=packs.wheels,
+            )
+        if standing is None:
+            standing = bases.on_host(environment, request.source, store, progress, packs)
+        else:
+            wheels = (package.wheel.name for package in located.packages)
+            base_fit.check_libc(standing.os.libc, wheels, request.base)
     lock = Lock(
         python=standing.python,
         os=standing.os,

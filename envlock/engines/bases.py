@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from envlock.core.progress import Progress
 from envlock.host.store import Store
 from envlock.image.base import pack_host
+from envlock.image.packing import Packing
 from envlock.lock.environment import Environment
 from envlock.lock.model import Base, Gap, OperatingSystem, Pairs, Python, SystemPackage
 from envlock.runtime.errors import InputError
@@ -22,7 +23,9 @@ class Standing:
     gaps: tuple[Gap, ...]
 
 
-def on_host(environment: Environment, source: str | None, store: Store, progress: Progress) -> Standing:
+def on_host(
+    environment: Environment, source: str | None, store: Store, progress: Progress, packs: Packing
+) -> Standing:
     """Pack the captured machine's own files, or those of the image ``source``.
 
     Raises InputError where there is nothing to pack.
@@ -30,7 +33,9 @@ def on_host(environment: Environment, source: str | None, store: Store, progress
     if environment.host_files is None:
         reasons = [gap.reason for gap in environment.gaps if gap.subject == "base"]
         raise InputError("no base can be packed", where=source, found="; ".join(reasons))
-    packed = pack_host(environment.host_files, python=environment.python, store=store, progress=progress)
+    packed = pack_host(
+        environment.host_files, python=environment.python, store=store, progress=progress, packs=packs
+    )
     return Standing(
         base=packed.base,
         python=environment.python,

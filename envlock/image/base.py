@@ -14,18 +14,17 @@ Rules kept here (docs/image.md, "Bases"):
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from envlock.core.progress import Advance, Progress
 from envlock.host.store import Store
-from envlock.image import base_bytecode, base_root, interpreter, remembered
+from envlock.image import base_bytecode, base_root, remembered
 from envlock.image.base_layer import pinned
 from envlock.image.base_members import Member, Plan, complete, copied, entries, identified, is_unknown, link
-from envlock.image.packing import STORED, Packing, packing
+from envlock.image.packing import STORED, Packing
 from envlock.image.relocate import Move, alias
 from envlock.lock.environment import HostFiles
 from envlock.lock.model import Base, BaseLayer, Gap, Python
@@ -53,7 +52,13 @@ class Packed:
 
 
 def pack_host(
-    host_files: HostFiles, *, python: Python, store: Store, progress: Progress, bytecode: bool = True
+    host_files: HostFiles,
+    *,
+    python: Python,
+    store: Store,
+    progress: Progress,
+    packs: Packing,
+    bytecode: bool = True,
 ) -> Packed:
     """Pack ``host_files`` and also return what still names the captured machine's home directory.
 
@@ -66,12 +71,13 @@ def pack_host(
     total = sum(plan.size for plan in plans)
     with (
         progress.task("packing the base", total, "B") as advance,
-        _packing(host_files, python) as (packs, unpacked),
         ThreadPoolExecutor(len(plans)) as pool,
     ):
         done = list(pool.map(lambda plan: packed_layer(plan, store, advance, packs), plans))
     layers = tuple(layer for layer, _ in done)
-    gaps = {*unpacked, *(gap for _, found in done for gap in found)}
+    gaps = {gap for _, found in done for gap in found}
+    if packs is STORED:
+        gaps.add(Gap(subject="base", reason=_UNPACKED))
     if bytecode:
         try:
             made = base_bytecode.layer(layers, python, store, progress)
@@ -82,20 +88,6 @@ def pack_host(
             layers = layers if made is None else (*layers, made)
     found = tuple(sorted(gaps, key=lambda gap: gap.subject))
     return Packed(base=Base(kind="host", layers=layers), gaps=found)
-
-
-@contextmanager
-def _packing(host: HostFiles, python: Python) -> Iterator[tuple[Packing, frozenset[Gap]]]:
-    """Yield what compresses, and a gap where it is nothing."""
-    named, tree = host.python_executable, host.interpreter
-    if tree is not None:
-        named = f"{tree.prefix}{named.removeprefix(tree.target)}"
-    packs, gaps = STORED, frozenset({Gap(subject="base", reason=_UNPACKED)})
-    with ExitStack() as stack:
-        with suppress(InputError, UnreachableError):
-            packs = stack.enter_context(packing(interpreter.found(host.root, python, named)))
-            gaps = frozenset()
-        yield packs, gaps
 
 
 def _os_plan(host: HostFiles) -> Plan:

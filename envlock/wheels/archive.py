@@ -2,8 +2,8 @@
 
 Rules kept here:
 
-* The bytes depend on the members' names, contents and modes, and on zlib, on nothing else: one time
-  (1980-01-01), one system (Unix), level 6, members in the order given.
+* The bytes depend on the members' names, contents and modes, and on what compresses, on nothing else: one
+  time (1980-01-01), one system (Unix), level 6, members in the order given.
 * A member is deflated in pieces of 1 MiB, each with the 32 KiB before it as its dictionary; every
   piece but the last ends in a sync flush, so that the pieces together are one deflate stream.
 * zip64 fields stand only where a member or the archive needs them.
@@ -24,7 +24,7 @@ from typing import IO
 PIECE = 1 << 20
 _WINDOW = 1 << 15
 _SMALL = 1 << 12
-_LEVEL = 6
+LEVEL = 6
 _DATE = 0x0021  # 1980-01-01, the earliest that MS-DOS time can say
 _UTF8 = 0x0800
 _DEFLATED = 8
@@ -67,11 +67,33 @@ class _Piece:
 Seen = Callable[[Member, bytes], None]
 
 
-def write(members: Iterable[Member], stream: IO[bytes], seen: Seen) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compressor:
+    """What makes parts of raw deflate streams, for any number of threads. Two of one name make the same."""
+
+    name: str
+    deflate: Callable[[bytes, bytes, bool], bytes]
+    """Of a piece, the 32 KiB before it, and whether it is the stream's last."""
+
+
+def _deflated(data: bytes, before: bytes, last: bool) -> bytes:  # noqa: FBT001  # Compressor's signature
+    state = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=before)
+    return state.compress(data) + state.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+
+
+OWN = Compressor(name=f"zlib {zlib.ZLIB_RUNTIME_VERSION} {LEVEL}", deflate=_deflated)
+"""The zlib of the Python that runs envlock, where no other is at hand."""
+
+
+def write(members: Iterable[Member], stream: IO[bytes], seen: Seen, compressor: Compressor = OWN) -> None:
     """Write the archive to ``stream``, which must be seekable and empty.
 
     ``seen`` is told of each piece of a member's bytes, in order, as it is read.
     """
+
+    def deflate(piece: _Piece) -> bytes:
+        return compressor.deflate(piece.data, piece.before, piece.last)
+
     writer = _Writer(stream)
     workers = os.cpu_count() or 1
     waiting: deque[tuple[_Piece, Future[bytes] | bytes]] = deque()
@@ -79,7 +101,7 @@ def write(members: Iterable[Member], stream: IO[bytes], seen: Seen) -> None:
         for piece in _pieces(members):
             # Handing a piece to a thread costs as much as deflating a small one here.
             small = len(piece.data) <= _SMALL
-            waiting.append((piece, _deflate(piece) if small else pool.submit(_deflate, piece)))
+            waiting.append((piece, deflate(piece) if small else pool.submit(deflate, piece)))
             seen(piece.member, piece.data)
             if len(waiting) > 4 * workers:
                 writer.take(*_next(waiting))
@@ -103,11 +125,6 @@ def _pieces(members: Iterable[Member]) -> Iterator[_Piece]:
                 if not following:
                     break
                 data, before, first = following, data[-_WINDOW:], False
-
-
-def _deflate(piece: _Piece) -> bytes:
-    state = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=piece.before)
-    return state.compress(piece.data) + state.flush(zlib.Z_FINISH if piece.last else zlib.Z_SYNC_FLUSH)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from envlock.host.store import Store
 from envlock.lock.environment import InstalledDistribution
 from envlock.lock.model import Gap, Package, Pairs, Source
 from envlock.wheels import build_facts
+from envlock.wheels.archive import OWN, Compressor
 from envlock.wheels.configuration import Index
 from envlock.wheels.lookup import Answer, Found, Lookup
 from envlock.wheels.members import Contents, contents, installed
@@ -51,6 +52,7 @@ def locate(
     offline: bool,
     progress: Progress,
     homes: tuple[str, ...] = (),
+    compressor: Compressor = OWN,
 ) -> Located:
     """Return the exact wheel of each distribution, but for envlock and what only envlock needs.
 
@@ -70,7 +72,7 @@ def locate(
     # What came from beside another lock was repacked by it, or found as a file: making it again tells.
     rebuilt = tuple(one for one in usable if one.name not in hits or _is_from_beside_a_lock(one))
     facts = build_facts.Environment.of(distributions)
-    for package, more in _repack_all(rebuilt, facts, store, progress, homes):
+    for package, more in _repack_all(rebuilt, facts, store, progress, homes, compressor):
         first = known.get(package.name)
         if first is None or first.wheel.sha256 == package.wheel.sha256:
             known[package.name] = package
@@ -142,13 +144,14 @@ def _repack_all(
     store: Store,
     progress: Progress,
     homes: tuple[str, ...],
+    compressor: Compressor,
 ) -> Iterator[tuple[Package, tuple[Gap, ...]]]:
     """Yield each repacked package; one at a time, since each uses all cores."""
     for one in distributions:
         made = contents(one)
         total = sum(member.size for member in made.members)
         with progress.task(f"repacking {one.name}", total, "B") as advance:
-            repacked = repack(one, made.members, store, advance, homes)
+            repacked = repack(one, made.members, store, advance, homes, compressor)
         changed = tuple(sorted(set(one.modified) - set(one.replaced)))
         missing = tuple(path for path in changed if not os.path.lexists(installed(one, path)))
         package = Package(

@@ -1,12 +1,12 @@
 """Rebuilding a wheel from installed files, for what no index has.
 
 The wheel is a function of the files' names, bytes and executable bits: another machine, user or day
-with the same files and the same zlib makes the same wheel. It is kept in the store, and remembered by
-all that it depends on, so that an unchanged package is not compressed twice.
+with the same files and the same compressor (the captured interpreter's zlib) makes the same wheel. It is
+kept in the store, and remembered by all that it depends on, so that an unchanged package is not compressed
+twice.
 """
 
 import hashlib
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -19,7 +19,7 @@ from envlock.lock.environment import InstalledDistribution, RecordEntry
 from envlock.lock.model import Wheel
 from envlock.runtime.errors import InputError, IntegrityError
 from envlock.wheels import archive, record
-from envlock.wheels.archive import PIECE, Member
+from envlock.wheels.archive import OWN, PIECE, Compressor, Member
 from envlock.wheels.home_names import HomeNames
 from envlock.wheels.members import filename, metadata_directory
 
@@ -49,6 +49,7 @@ def repack(
     store: Store,
     advance: Callable[[int], None],
     homes: tuple[str, ...] = (),
+    compressor: Compressor = OWN,
 ) -> Repacked:
     """Return the wheel made of ``members``, which is then in the store.
 
@@ -65,13 +66,14 @@ def repack(
             found=error.strerror,
         ) from error
     name = filename(distribution, members)
-    key = _key(name, hashed, homes)
+    key = _key(name, hashed, homes, compressor)
     known = _remembered(store, key, name)
     if known is not None:
         advance(sum(one.size for one in hashed))
         return known
     names = HomeNames(homes)
-    digest, size = _write(distribution, hashed, store, advance, names)
+    passing = _Passing(distribution, hashed, names, advance)
+    digest, size = _write(distribution, hashed, store, passing, compressor)
     naming = names.files()
     store.remember("repacked", key, {"sha256": digest.hex, "size": size, "naming-home": naming})
     return _repacked(name, digest, size, naming)
@@ -89,13 +91,11 @@ def _digest(member: Member) -> str:
     return record.encoded(state.digest())
 
 
-def _key(name: str, hashed: Iterable[_Hashed], homes: tuple[str, ...]) -> str:
+def _key(name: str, hashed: Iterable[_Hashed], homes: tuple[str, ...], compressor: Compressor) -> str:
     files = hashlib.sha256()
     for one in hashed:
         files.update(canonical.dumps([one.member.name, one.member.executable, one.sha256, one.size]))
-    return canonical.dumps(
-        [_FORMAT, zlib.ZLIB_RUNTIME_VERSION, name, files.hexdigest(), list(homes)]
-    ).decode()
+    return canonical.dumps([_FORMAT, compressor.name, name, files.hexdigest(), list(homes)]).decode()
 
 
 def _remembered(store: Store, key: str, name: str) -> Repacked | None:
@@ -154,17 +154,16 @@ def _write(
     distribution: InstalledDistribution,
     hashed: tuple[_Hashed, ...],
     store: Store,
-    advance: Callable[[int], None],
-    names: HomeNames,
+    passing: _Passing,
+    compressor: Compressor,
 ) -> tuple[Digest, int]:
-    passing = _Passing(distribution, hashed, names, advance)
     members = chain((one.member for one in hashed), (_record(distribution, hashed),))
     place = store.root / "incoming"
     place.mkdir(parents=True, exist_ok=True)
     with scratch_directory(place) as directory:
         made = directory / "wheel"
         with atomic_write(made) as stream:
-            archive.write(members, stream, passing.piece)
+            archive.write(members, stream, passing.piece, compressor)
             passing.end()
         return store.add_file(made), made.stat().st_size
 

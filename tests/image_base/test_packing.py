@@ -17,7 +17,7 @@ from envlock.core.progress import Silent
 from envlock.host.store import Store
 from envlock.image import base, deflate_worker, interpreter
 from envlock.image.base_members import Plan, copied
-from envlock.image.packing import packing
+from envlock.image.packing import packing, packing_of
 from envlock.lock.environment import HostFiles
 from envlock.lock.model import Python
 from envlock.runtime.errors import UnreachableError
@@ -35,18 +35,25 @@ from pathlib import Path
 from envlock.capture import transfer
 from envlock.core.progress import Silent
 from envlock.host.store import Store
+from envlock.host.files import file_digest
 from envlock.image import base
+from envlock.image.packing import packing_of
+from envlock.wheels import archive
+from envlock.wheels.archive import Member
 from envlock.lock.environment import HostFiles
 from envlock.lock.model import Python
 host, python = json.loads(Path({place!r}, "facts").read_bytes())
-packed = base.pack_host(
-    transfer.loads(HostFiles, host),
-    python=transfer.loads(Python, python),
-    store=Store(Path({place!r}, {store!r})),
-    progress=Silent(),
-    bytecode=False,
-)
-print([(str(layer.diff_id), str(layer.blob)) for layer in packed.base.layers], packed.gaps)
+host, python = transfer.loads(HostFiles, host), transfer.loads(Python, python)
+store = Store(Path({place!r}, {store!r}))
+with packing_of(host, python) as packs:
+    made = base.pack_host(
+        host, python=python, store=store, progress=Silent(), packs=packs, bytecode=False
+    )
+    with open(Path({place!r}, {store!r}, "wheel"), "wb") as stream:
+        members = [Member(name=path, executable=False, path=path) for path in host.loose]
+        archive.write(members, stream, lambda *_: None, packs.wheels)
+print([(str(layer.diff_id), str(layer.blob)) for layer in made.base.layers], made.gaps)
+print(packs.wheels.name, file_digest(Path(stream.name)))
 """
 
 
@@ -67,7 +74,7 @@ def _packed(place: Path, python: str, store: str, first: str = "") -> str:
     return done.stdout
 
 
-def test_a_base_is_the_same_whatever_python_and_zlib_run_envlock(
+def test_base_and_repacked_wheels_are_the_same_whatever_python_and_zlib_run_envlock(
     live: HostFiles, python: Python, tmp_path: Path
 ) -> None:
     """zlib-ng compresses otherwise, and the table of contents holds offsets of what is compressed."""
@@ -113,7 +120,10 @@ def test_an_interpreter_that_does_not_run_here_leaves_all_but_zeros_as_it_is(
         ),
     ):
         pass
-    packed = base.pack_host(host, python=python, store=store, progress=Silent(), bytecode=False)
+    with packing_of(host, python) as packs:
+        packed = base.pack_host(
+            host, python=python, store=store, progress=Silent(), packs=packs, bytecode=False
+        )
     assert [gap.subject for gap in packed.gaps] == ["base"]
     assert packed.gaps[0].reason == "not compressed: the captured interpreter does not run here"
     assert all(b"program" * 900 in store.path(layer.blob).read_bytes() for layer in packed.base.layers[:1])
