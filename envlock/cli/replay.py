@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from envlock.cli import execution, options, plain, terminal
-from envlock.cli.compare import print_comparison
+from envlock.cli.comparison import print_comparison
 from envlock.replay import code
 from envlock.replay.compare import to_document
 from envlock.replay.reading import read_record
+from envlock.replay.recorded import Recorded
 from envlock.replay.replay import (
     check_fresh,
     check_image,
@@ -83,7 +84,8 @@ def command(
     if not quiet:
         execution.announce(numerics)
     commit = code.commit(work)
-    done = replay(first, manifest, opened, places, job=job, code_commit=commit, numerics=numerics)
+    recorded = Recorded(record=first, file=record)
+    done = replay(recorded, manifest, opened, places, job=job, code_commit=commit, numerics=numerics)
     if as_json:
         found = to_document(done.comparison) | {"record": str(done.ran.file)}
         plain.print_json(found)

@@ -4,36 +4,43 @@ Pure: records in, a :class:`Comparison` out. Rules kept here:
 
 * Results are exit status and outputs; they decide the verdict. Everything else is context, which
   explains a verdict and never makes it.
+* Outputs are compared by bytes. Where the manifest of every run says ``compare: tensors`` or ``json``, the
+  same values in other bytes (another order in the zip file, a time in it) are the same result.
 * Without a single hashed output there is nothing to judge: an error, never ``identical``.
 * A fact that some records lack (an image's digest, under plain ``docker run``) is no difference.
-* The verdict does not depend on the records' order.
+* The verdict does not depend on the records' order; each is compared with the first.
 * Where at least two records hold a numerics fingerprint, these are compared: they tell a host that
   computes otherwise from a seed, an input or a job that is not the same.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
+from envlock.replay.contents.findings import Inside, PartDifference
 from envlock.replay.context import Difference, differences
 from envlock.runtime.errors import InputError
 from envlock.runtime.fingerprint.agreement import Agreement, agree
-from envlock.runtime.record import RunRecord
+from envlock.runtime.record import FileHash, RunRecord
 
 Verdict = Literal["identical", "different"]
-Match = Literal["equal", "differ", "not in all", "missing"]
+Match = Literal["equal", "same values", "differ", "not in all", "missing"]
+_SAME: tuple[Match, ...] = ("equal", "same values", "missing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputComparison:
     """One output in every record: ``sha256`` in the records' order, None where a run did not write it.
 
-    ``missing`` is an output that the manifest declares and no run wrote.
+    ``missing`` is an output that the manifest declares and no run wrote. ``inside``: what differs in it, for
+    each run whose bytes are not the first's, where somebody looked.
     """
 
     path: str
     match: Match
     sha256: tuple[str | None, ...]
+    inside: tuple[Inside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +58,17 @@ class Comparison:
     @property
     def unequal(self) -> tuple[OutputComparison, ...]:
         """The outputs that are not the same in all records."""
-        return tuple(output for output in self.outputs if output.match in ("differ", "not in all"))
+        return tuple(output for output in self.outputs if output.match not in _SAME)
 
 
-def compare(records: tuple[RunRecord, ...]) -> Comparison:
-    """Compare two or more records.
+def compare(records: tuple[RunRecord, ...], inside: tuple[Inside, ...] = ()) -> Comparison:
+    """Compare two or more records. ``inside``: what was found in outputs whose bytes differ.
 
     Raises InputError for a run that did not end, and when no record has a hashed output.
     """
     for record in records:
         _check_ended(record)
-    outputs = tuple(_outputs(records))
+    outputs = tuple(_outputs(records, inside))
     if not any(any(output.sha256) for output in outputs):
         raise InputError(
             "nothing to compare",
@@ -71,7 +78,7 @@ def compare(records: tuple[RunRecord, ...]) -> Comparison:
             hint="declare `outputs:` in the run manifest, or let the job write to /out",
         )
     statuses = tuple(record.exit_status for record in records)
-    same = len(set(statuses)) == 1 and all(output.match in ("equal", "missing") for output in outputs)
+    same = len(set(statuses)) == 1 and all(output.match in _SAME for output in outputs)
     return Comparison(
         verdict="identical" if same else "different",
         runs=tuple(record.run for record in records),
@@ -89,7 +96,12 @@ def to_document(comparison: Comparison) -> dict[str, object]:
         "runs": list(comparison.runs),
         "exit-statuses": list(comparison.exit_statuses),
         "outputs": [
-            {"path": output.path, "match": output.match, "sha256": list(output.sha256)}
+            {
+                "path": output.path,
+                "match": output.match,
+                "sha256": list(output.sha256),
+                "inside": [_inside_document(one) for one in output.inside],
+            }
             for output in comparison.outputs
         ],
         "differences": [
@@ -98,6 +110,30 @@ def to_document(comparison: Comparison) -> dict[str, object]:
         ],
         "numerics": None if comparison.numerics is None else _numerics_document(comparison.numerics),
     }
+
+
+def _inside_document(found: Inside) -> dict[str, object]:
+    return {
+        "run": found.run,
+        "parts": found.parts,
+        "differing": [_part_document(one) for one in found.differing],
+        "unread": found.unread,
+    }
+
+
+def _part_document(part: PartDifference) -> dict[str, object]:
+    apart = part.distance
+    return {
+        "name": part.name,
+        "first": part.first,
+        "second": part.second,
+        "distance": None if apart is None else {**asdict(apart), "absolute": _number(apart.absolute)},
+    }
+
+
+def _number(value: float | None) -> float | str | None:
+    """Return a number that JSON has; infinity, which it lacks, is text."""
+    return value if value is None or math.isfinite(value) else str(value)
 
 
 def _numerics(records: tuple[RunRecord, ...]) -> Agreement | None:
@@ -125,16 +161,24 @@ def _check_ended(record: RunRecord) -> None:
         )
 
 
-def _outputs(records: tuple[RunRecord, ...]) -> Iterator[OutputComparison]:
-    hashes = [{output.path: output.sha256 for output in record.outputs} for record in records]
-    for path in sorted(set().union(*hashes)):
-        found = tuple(of_run.get(path) for of_run in hashes)
-        yield OutputComparison(path=path, match=_match(found), sha256=found)
+def _outputs(records: tuple[RunRecord, ...], inside: tuple[Inside, ...]) -> Iterator[OutputComparison]:
+    by_path = [{output.path: output for output in record.outputs} for record in records]
+    for path in sorted(set().union(*by_path)):
+        found = tuple(of_run.get(path) for of_run in by_path)
+        looked = tuple(one for one in inside if one.path == path)
+        hashes = tuple(output.sha256 if output else None for output in found)
+        yield OutputComparison(path=path, match=_match(found, hashes, looked), sha256=hashes, inside=looked)
 
 
-def _match(hashes: tuple[str | None, ...]) -> Match:
+def _match(
+    outputs: tuple[FileHash | None, ...], hashes: tuple[str | None, ...], inside: tuple[Inside, ...]
+) -> Match:
     if not any(hashes):
         return "missing"
     if not all(hashes):
         return "not in all"
-    return "equal" if len(set(hashes)) == 1 else "differ"
+    if len(set(hashes)) == 1:
+        return "equal"
+    others = {number for number, sha256 in enumerate(hashes) if sha256 != hashes[0]}
+    by_value = all(output is not None and output.compare != "bytes" for output in outputs)
+    return "same values" if by_value and others == {one.run for one in inside if one.same} else "differ"

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from envlock.engines.engine import Engine, ImageFacts, Job
-from envlock.replay.compare import Comparison, compare
+from envlock.replay.compare import Comparison
+from envlock.replay.recorded import Recorded
 from envlock.replay.run import NO_NUMERICS, Numerics, Places, Ran, run
+from envlock.replay.verdict import verdict
 from envlock.runtime.errors import InputError, RefusedError, UsageError
 from envlock.runtime.manifest import Input, Manifest
 from envlock.runtime.masking import MASK
@@ -33,7 +35,7 @@ class Replayed:
 
 
 def replay(
-    record: RunRecord,
+    first: Recorded,
     manifest: Manifest,
     engine: Engine,
     places: Places,
@@ -42,17 +44,18 @@ def replay(
     code_commit: str | None = None,
     numerics: Numerics = NO_NUMERICS,
 ) -> Replayed:
-    """Run ``manifest`` (see :func:`recorded_manifest`) again and compare the new record with ``record``.
+    """Run ``manifest`` (see :func:`recorded_manifest`) again and compare it with the ``first`` run.
 
     Raises InputError when the image is another one, and RefusedError when the run left no record.
     """
-    check_image(record, engine.image)
+    check_image(first.record, engine.image)
     check_complete(manifest)
     with _set_aside(manifest, places):
         ran = run(manifest, engine, places, job=job, code_commit=code_commit, numerics=numerics)
-    if ran.record is None:
+    if ran.record is None or ran.file is None:
         raise RefusedError("the replay left no record", found=f"exit status {ran.exit_status}")
-    return Replayed(ran=ran, comparison=compare((record, ran.record)))
+    second = Recorded(record=ran.record, file=ran.file, out=places.out)
+    return Replayed(ran=ran, comparison=verdict((first, second)))
 
 
 def recorded_manifest(record: RunRecord) -> Manifest:

@@ -1,10 +1,13 @@
 """run, replay, compare and seeds as commands, through the program's own way of ending."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from envlock.cli.main import _status
@@ -320,6 +323,57 @@ def test_compare_as_json_and_quietly(envlock: Command, two: Callable[..., tuple[
     assert (status, document["verdict"]) == (1, "different")
     assert document["records"] == list(map(str, files))
     assert envlock("compare", "-q", *files) == (1, "", "")
+
+
+def written(tmp_path: Path, compare: str = "bytes", **arrays: "np.ndarray[Any, Any]") -> tuple[Path, Path]:
+    """Write two records with the files that they are of; the second's array ``a`` is zero at its end."""
+    found = []
+    for name in ("first", "second"):
+        out = tmp_path / name
+        out.mkdir()
+        held = dict(arrays) if name == "first" else {**arrays, "a": np.append(arrays["a"][:-1], 0.0)}
+        np.savez(out / "model.npz", allow_pickle=False, **held)
+        data = (out / "model.npz").read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        made = record(outputs=(FileHash("out/model.npz", digest, len(data), compare),))
+        found.append(tmp_path / f"{name}.json")
+        found[-1].write_bytes(records.to_json(made))
+    first, second = found
+    return first, second
+
+
+def test_compare_says_where_results_part(envlock: Command, tmp_path: Path) -> None:
+    first, second = written(tmp_path, a=np.array([1.0, 0.5]), b=np.arange(3))
+    status, out, _ = envlock("compare", first, second)
+    assert status == 1
+    assert "inside  out/model.npz: 1 of 2 parts differ, in the file's order\n" in out
+    assert "a float64[2]: 1 of 2 elements, at most 4.6e+18 ULP, 0.5\n" in out
+    document = json.loads(envlock("compare", "--json", first, second)[1])
+    assert document["outputs"][0]["inside"][0]["differing"][0]["name"] == "a"
+
+
+def test_compare_by_tensors_ignores_the_file_around_them(envlock: Command, tmp_path: Path) -> None:
+    # 0.0 at the end, so the arrays are the same; the files differ in the order of their members.
+    first, second = written(tmp_path, "tensors", b=np.arange(3), a=np.array([1.0, 0.0]))
+    np.savez(tmp_path / "second" / "model.npz", a=np.array([1.0, 0.0]), b=np.arange(3))
+    data = (tmp_path / "second" / "model.npz").read_bytes()
+    output = FileHash("out/model.npz", hashlib.sha256(data).hexdigest(), len(data), "tensors")
+    second.write_bytes(records.to_json(record(outputs=(output,))))
+    status, out, _ = envlock("compare", first, second)
+    assert (status, out.splitlines()[0]) == (0, "identical  1 output, bit for bit; 1 of them by their values")
+    assert "inside  out/model.npz: the same values in other bytes\n" in out
+
+
+def test_compare_takes_the_places_of_outputs(envlock: Command, tmp_path: Path) -> None:
+    first, second = written(tmp_path, a=np.array([1.0, 0.5]))
+    moved = (tmp_path / "second").rename(tmp_path / "moved")
+    out = envlock("compare", first, second)[1]
+    assert f"not compared: no file with the recorded hash was found for {second}" in out
+    out = envlock("compare", first, second, "--outputs", tmp_path / "first", "--outputs", moved)[1]
+    assert "1 of 1 parts differ" in out
+    status, _, err = envlock("compare", first, second, "--outputs", moved)
+    assert status == 2
+    assert "--outputs: expected it 2 times, in the records' order, found 1" in err
 
 
 def test_compare_needs_two_records(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:

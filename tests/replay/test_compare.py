@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -5,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envlock.replay.compare import Comparison, compare, to_document
+from envlock.replay.contents.findings import Distance, Inside, PartDifference
 from envlock.replay.context import Difference
 from envlock.runtime.errors import InputError
 from envlock.runtime.fingerprint.agreement import Agreement
@@ -50,6 +52,52 @@ def test_each_output_is_judged(first: str | None, second: str | None, match: str
     comparison = compare((record(outputs=outputs(x=first, y=A)), record(outputs=outputs(x=second, y=A))))
     assert [(output.path, output.match) for output in comparison.outputs] == [("x", match), ("y", "equal")]
     assert comparison.verdict == verdict
+
+
+def looked(run: int, *differing: PartDifference, unread: str | None = None) -> Inside:
+    return Inside(path="x", run=run, parts=3, differing=differing, unread=unread)
+
+
+PART = PartDifference(name="w", first="float32[1]", second="float32[1]", distance=None)
+
+
+@pytest.mark.parametrize(
+    ("compares", "inside", "match"),
+    [
+        (("tensors", "tensors"), (looked(1),), "same values"),
+        (("json", "json"), (looked(1),), "same values"),
+        (("bytes", "bytes"), (looked(1),), "differ"),
+        (("tensors", "bytes"), (looked(1),), "differ"),
+        (("tensors", "tensors"), (looked(1, PART),), "differ"),
+        (("tensors", "tensors"), (looked(1, unread="no file"),), "differ"),
+        (("tensors", "tensors"), (), "differ"),
+    ],
+)
+def test_the_manifest_says_whether_values_are_enough(
+    compares: tuple[str, str], inside: tuple[Inside, ...], match: str
+) -> None:
+    runs = [
+        record(outputs=(FileHash("x", sha256, 1, compare),))
+        for sha256, compare in zip((A, B), compares, strict=True)
+    ]
+    comparison = compare(tuple(runs), inside)
+    assert [(one.match, one.inside) for one in comparison.outputs] == [(match, inside)]
+    assert comparison.verdict == ("identical" if match == "same values" else "different")
+
+
+def test_each_run_must_have_the_same_values() -> None:
+    runs = [record(outputs=(FileHash("x", sha256, 1, "json"),)) for sha256 in (A, B, A, "c" * 64)]
+    assert compare(tuple(runs), (looked(1),)).verdict == "different"
+    assert compare(tuple(runs), (looked(1), looked(3))).verdict == "identical"
+
+
+def test_a_distance_without_end_is_text_in_json() -> None:
+    distance = Distance(elements=1, of=1, ulp=5, absolute=float("inf"), nan=0)
+    runs = tuple(record(outputs=outputs(x=sha256)) for sha256 in (A, B))
+    comparison = compare(runs, (looked(1, dataclasses.replace(PART, distance=distance)),))
+    document = json.loads(json.dumps(to_document(comparison), allow_nan=False))
+    (part,) = document["outputs"][0]["inside"][0]["differing"]
+    assert part["distance"] == {"elements": 1, "of": 1, "ulp": 5, "absolute": "inf", "nan": 0}
 
 
 def test_an_output_that_only_one_run_has_makes_a_difference() -> None:
@@ -177,7 +225,7 @@ def test_the_document_holds_everything() -> None:
         "verdict": "different",
         "runs": ["0123456789abcdef0123456789abcdef"] * 2,
         "exit-statuses": [0, 1],
-        "outputs": [{"path": "out/metrics.json", "match": "equal", "sha256": [A, A]}],
+        "outputs": [{"path": "out/metrics.json", "match": "equal", "sha256": [A, A], "inside": []}],
         "differences": [],
         "numerics": None,
     }

@@ -11,6 +11,7 @@ from envlock.engines.embedded import Embedded
 from envlock.engines.engine import Job
 from envlock.replay import code
 from envlock.replay.reading import read_manifest, read_record
+from envlock.replay.recorded import Recorded
 from envlock.replay.replay import (
     check_fresh,
     check_image,
@@ -41,6 +42,12 @@ def manifest(script: str = SCRIPT, **changes: object) -> Manifest:
 def recorded(ran: Ran) -> RunRecord:
     assert ran.record is not None
     return ran.record
+
+
+def lying(ran: Ran) -> Recorded:
+    assert ran.record is not None
+    assert ran.file is not None
+    return Recorded(record=ran.record, file=ran.file)
 
 
 def test_a_run_leaves_a_record_named_after_it(engine: Embedded, places: Places) -> None:
@@ -103,7 +110,7 @@ def test_a_replay_gives_the_same_and_leaves_the_first_run_alone(engine: Embedded
     fresh = fresh_directory(recorded(first), places.out)
     again = recorded_manifest(recorded(first))
     assert again.inputs[0].sha256 is not None
-    done = replay(recorded(first), again, engine, replace(places, out=fresh), job=Job())
+    done = replay(lying(first), again, engine, replace(places, out=fresh), job=Job())
     assert done.comparison.verdict == "identical"
     assert (fresh / "result").read_text() == (places.out / "result").read_text()
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -113,7 +120,7 @@ def test_a_replay_gives_the_same_and_leaves_the_first_run_alone(engine: Embedded
 def test_a_job_that_does_not_repeat_is_found_out(engine: Embedded, places: Places) -> None:
     first = run(manifest("cat /proc/sys/kernel/random/uuid >out/result"), engine, places, job=Job())
     fresh = replace(places, out=places.work / "again")
-    done = replay(recorded(first), recorded_manifest(recorded(first)), engine, fresh, job=Job())
+    done = replay(lying(first), recorded_manifest(recorded(first)), engine, fresh, job=Job())
     assert done.comparison.verdict == "different"
 
 
@@ -122,7 +129,7 @@ def test_outputs_beside_out_are_set_aside_and_put_back(engine: Embedded, places:
     first = run(asked, engine, places, job=Job())
     inode = (places.work / "model").stat().st_ino
     fresh = replace(places, out=places.work / "again")
-    done = replay(recorded(first), recorded_manifest(recorded(first)), engine, fresh, job=Job())
+    done = replay(lying(first), recorded_manifest(recorded(first)), engine, fresh, job=Job())
     assert done.comparison.verdict == "identical"
     assert (places.work / "model").stat().st_ino == inode
     assert sorted(path.name for path in fresh.out.iterdir()) == ["records", "work"]
@@ -135,7 +142,7 @@ def test_an_input_that_changed_since_is_refused(engine: Embedded, places: Places
     (places.work / "data").write_text("other")
     fresh = replace(places, out=places.work / "again")
     with pytest.raises(RefusedError, match="the replay left no record: found exit status 121"):
-        replay(recorded(first), recorded_manifest(recorded(first)), engine, fresh, job=Job())
+        replay(lying(first), recorded_manifest(recorded(first)), engine, fresh, job=Job())
 
 
 def test_another_image_is_refused_naming_both(engine: Embedded) -> None:
@@ -148,9 +155,9 @@ def test_another_image_is_refused_naming_both(engine: Embedded) -> None:
 
 
 def test_a_masked_secret_must_be_given_again(engine: Embedded, places: Places) -> None:
-    first = recorded(run(manifest(env=(("API_TOKEN", "x"), ("STATUS", "0"))), engine, places, job=Job()))
+    first = lying(run(manifest(env=(("API_TOKEN", "x"), ("STATUS", "0"))), engine, places, job=Job()))
     fresh = replace(places, out=places.work / "again")
-    asked = recorded_manifest(first)
+    asked = recorded_manifest(first.record)
     with pytest.raises(InputError, match=r"the record holds no secrets, .* found API_TOKEN"):
         replay(first, asked, engine, fresh, job=Job())
     given = asked.replace(env=(("API_TOKEN", "x"), ("STATUS", "0")))

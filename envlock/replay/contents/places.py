@@ -1,0 +1,51 @@
+"""Where a run's output files are, by their hashes: a record holds no path of a machine, so it can't say."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from envlock.host.files import file_digest
+from envlock.runtime.record import FileHash
+
+_WORK: Final = PurePosixPath("/work")
+_OUT: Final = (PurePosixPath("/work/out"), PurePosixPath("/out"))
+_RECORDS: Final = "records"
+
+
+def find(output: FileHash, record: Path, outputs: Path | None) -> Path | None:
+    """Return the file that ``output`` of the run with this record is; None where it is not found.
+
+    It is looked for in ``outputs``, which was the run's ``--out``; where that is None, around the record:
+    where `envlock run` and `envlock replay` put both, beside the record, and in a directory of its name. Only
+    a file with the recorded hash is the one.
+    """
+    directories = (outputs,) if outputs else tuple(_around(record.absolute()))
+    for place in (place for directory in directories for place in _candidates(output, directory)):
+        if (
+            place.is_file()
+            and place.stat().st_size == output.size
+            and file_digest(place).hex == output.sha256
+        ):
+            return place
+    return None
+
+
+def _around(record: Path) -> Iterator[Path]:
+    """Yield directories that may have been the run's ``--out``."""
+    if record.parent.name == _RECORDS:
+        yield record.parent.parent
+    yield record.with_suffix("")
+    yield record.parent / "out"
+    yield record.parent
+
+
+def _candidates(output: FileHash, out: Path) -> Iterator[Path]:
+    """Yield where ``output`` may lie when the run's ``--out`` was ``out``."""
+    path = _WORK / output.path
+    above = next((place for place in _OUT if path.is_relative_to(place)), None)
+    if above is not None:
+        yield out / path.relative_to(above)
+    elif path.is_relative_to(_WORK):
+        # In the working directory, which has out in it; a replay sets such files aside in its own directory.
+        inside = path.relative_to(_WORK)
+        yield from (out.parent / inside, out / "work" / inside, out / inside)
