@@ -1,11 +1,12 @@
 """Which libraries the dynamic loader would load: the NEEDED closure, without loading anything.
 
 The rules are those of ld.so(8), "DESCRIPTION": a name with a slash is a path; else DT_RPATH of the
-object and of those that loaded it (only where the object has no DT_RUNPATH), LD_LIBRARY_PATH,
-DT_RUNPATH of the object itself, the directories of ld.so.conf, the default directories. A candidate
-of another class or machine is passed over. What ld.so does not find by itself but the environment
-brings under that soname counts as found: nvidia wheels are loaded by their users before those who
-need them. Names on the ``prefer`` list are taken from the environment first for the same reason.
+object, of those that loaded it and of the program (only where the object has no DT_RUNPATH),
+LD_LIBRARY_PATH, DT_RUNPATH of the object itself, the directories of ld.so.conf, the default
+directories. A candidate of another class or machine is passed over. What ld.so does not find by
+itself but the environment brings under that soname counts as found: nvidia wheels are loaded by their
+users before those who need them. Names on the ``prefer`` list are taken from the environment first for
+the same reason.
 
 musl's loader (ldso/dynlink.c) differs: LD_LIBRARY_PATH comes first, RPATH and RUNPATH are one and reach
 what the object loads, and the names of the C library's parts are the loader itself.
@@ -81,15 +82,25 @@ class _Walk:
         return self.known[path]
 
 
-def resolve(roots: Iterable[str], *, provided: dict[str, str], look: Look, search: Search) -> Closure:
+def resolve(
+    roots: Iterable[str],
+    *,
+    provided: dict[str, str],
+    look: Look,
+    search: Search,
+    program: str | None = None,
+) -> Closure:
     """Follow NEEDED from ``roots`` (absolute paths of ELF files; others are skipped).
 
     ``provided`` maps sonames to the environment's own libraries; ``look`` reads an ELF file or
-    returns None when there is none at that path.
+    returns None when there is none at that path. ``program`` is the one whose process opens the roots:
+    conda's Python leads with its DT_RPATH the extension modules of wheels to the prefix's libraries.
     """
     walk = _Walk(look, search, provided)
+    main = walk.elf(program) if program is not None else None
+    inherited = _reach(main, program, (), search)[1] if main is not None and program is not None else ()
     # Each object is visited once, with the RPATHs of its first loader: so does ld.so in one process.
-    queue: deque[tuple[str, tuple[str, ...]]] = deque((root, ()) for root in sorted(set(roots)))
+    queue: deque[tuple[str, tuple[str, ...]]] = deque((root, inherited) for root in sorted(set(roots)))
     seen = {root for root, _ in queue}
     while queue:
         path, inherited = queue.popleft()

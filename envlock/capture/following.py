@@ -49,6 +49,8 @@ class Following:
     definition: HostDefinition
     search: Search
     conda: Conda
+    program: str | None = None
+    """The interpreter, whose process opens what is followed; None for programs of their own."""
     look: Callable[[str], Elf | None] = field(default_factory=Reader)
 
     def closure(self, roots: Iterable[str]) -> Closure:
@@ -57,7 +59,13 @@ class Following:
         provided = self.own.provided
         extra: set[str] = set()
         while True:
-            found = closure.resolve(start | extra, provided=provided, look=self.look, search=self.search)
+            found = closure.resolve(
+                start | extra,
+                provided=provided,
+                look=self.look,
+                search=self.search,
+                program=self.program,
+            )
             opened = self._opened({*found.libraries, *start}) | (self._siblings(found.libraries) - start)
             if opened <= extra:
                 return replace(found, libraries=tuple(sorted({*found.libraries, *extra})))

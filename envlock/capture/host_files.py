@@ -13,7 +13,7 @@ Rules kept here:
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envlock.capture import elf, interpreter_tree, loader, mapped, objects, package_files
 from envlock.capture.closure import Missing, Search
@@ -76,7 +76,14 @@ def collect(
     own = own.loadable(program, musl=search.musl is not None)
     standard = objects.collect([interpreter.stdlib], without=("site-packages", "dist-packages"))
     look = Reader({**own.found, **standard.found})
-    following = Following(own=own, definition=definition, search=search, conda=conda or Conda(), look=look)
+    following = Following(
+        own=own,
+        definition=definition,
+        search=search,
+        conda=conda or Conda(),
+        program=str(interpreter.executable),
+        look=look,
+    )
     owned = database.owner(str(interpreter.executable)) is not None
     known = {str(interpreter.executable), *own.found, *standard.found}
     chosen = _mapped(run, known, interpreter, database, following, owned=owned)
@@ -86,8 +93,9 @@ def collect(
     if owned:
         packages |= _interpreter_packages(interpreter, database, definition)
     programs = _programs(packages.values(), database, definition)
-    found = following.closure({*roots, *programs})
-    libraries = {*found.libraries, *chosen.roots}
+    # Processes of their own, which the interpreter's RPATH does not reach.
+    others = replace(following, program=None).closure(programs)
+    libraries = {*loaded.libraries, *others.libraries, *chosen.roots}
     whose = _sorted(libraries, interpreter, own, database, packages, owned=owned)
     for path in (*definition.links, *_loose_programs(database, definition), *([named] if named else [])):
         _place(path, whose, database)
@@ -97,7 +105,8 @@ def collect(
         tree = interpreter_tree.collect(interpreter, definition, tuple(sorted(whose.interpreter)))
     packed, gaps = package_files.pack(whose.packages.values(), database, definition)
     moved = tuple((path, f"{TARGET}/lib/{os.path.basename(path)}") for path in sorted(whose.moved))
-    unreachable = (*found.unreachable, *(path for path in chosen.roots if _by_configuration(path, search)))
+    mapped_there = (path for path in chosen.roots if _by_configuration(path, search))
+    unreachable = (*loaded.unreachable, *others.unreachable, *mapped_there)
     files = HostFiles(
         packages=packed,
         loose=tuple(sorted(whose.loose)),
@@ -112,7 +121,7 @@ def collect(
         *_trust(packed, definition),
         *own.gaps,
         *chosen.gaps,
-        *_missing(found.missing, interpreter),
+        *_missing({*loaded.missing, *others.missing}, interpreter),
     )
     searched, examined = look.examined
     return Collected(

@@ -21,10 +21,11 @@ def follow(
     *roots: str,
     provided: dict[str, str] | None = None,
     musl: str | None = None,
+    program: str | None = None,
     **search: tuple[str, ...],
 ) -> Closure:
     places = Search(musl=musl, **{"default": ("/lib",), **search})
-    return resolve(roots, provided=provided or {}, look=files.get, search=places)
+    return resolve(roots, provided=provided or {}, look=files.get, search=places, program=program)
 
 
 def test_needed_is_followed_through_default_directories_and_cycles() -> None:
@@ -51,6 +52,30 @@ def test_rpath_serves_what_the_object_loads() -> None:
         "/env/libs/libc.so": lib(),
     }
     assert follow(files, "/env/a.so").libraries == ("/env/libs/libb.so", "/env/libs/libc.so")
+
+
+def test_rpath_of_the_program_serves_what_its_process_opens_but_for_objects_with_a_runpath() -> None:
+    files = {
+        "/conda/bin/python": lib(rpath="$ORIGIN/../lib"),
+        "/conda/lib/libstdc++.so.6": lib("libgcc_s.so.1"),
+        "/conda/lib/libgcc_s.so.1": lib(),
+        "/conda/lib/libz.so.1": lib(),
+        "/lib/libstdc++.so.6": lib(),
+        "/lib/libz.so.1": lib(),
+        "/site/a.so": lib("libstdc++.so.6", rpath="$ORIGIN/libs"),
+        "/site/b.so": lib("libz.so.1", runpath="$ORIGIN/libs"),
+    }
+    found = follow(files, "/site/a.so", "/site/b.so", program="/conda/bin/python")
+    inside = ("/conda/lib/libgcc_s.so.1", "/conda/lib/libstdc++.so.6")
+    assert found.libraries == (*inside, "/lib/libz.so.1")
+    # Another program's process knows nothing of it.
+    assert follow(files, "/site/a.so").libraries == ("/lib/libstdc++.so.6",)
+    # One with a RUNPATH hands nothing on, under musl alone.
+    files["/conda/bin/python"] = lib(rpath="/old", runpath="$ORIGIN/../lib")
+    found = follow(files, "/site/a.so", program="/conda/bin/python")
+    assert found.libraries == ("/lib/libstdc++.so.6",)
+    found = follow(files, "/site/a.so", program="/conda/bin/python", musl=MUSL)
+    assert found.libraries == inside
 
 
 def test_rpath_beside_a_runpath_is_ignored() -> None:

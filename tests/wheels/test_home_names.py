@@ -28,6 +28,8 @@ def names(data: bytes, size: int) -> bool:
         (b"/mnt/home/ann/x", False),
         (b"/usr/sys/root/lib", False),
         (b"/home/an", False),
+        (b"'block?/root', 'main/root'", False),
+        (b"${TOP}/root/x [a-z]/root (x)/root", False),
         (b"", False),
     ],
 )
