@@ -5,10 +5,11 @@ No credentials, query strings or home directory stand in them.
 """
 
 import logging
+import os
 import re
-from pathlib import Path
 
 from envlock.core.redaction import redacted
+from envlock.host.home import home_directory
 
 _LOGGERS = ("envlock", "urllib3.connectionpool")
 # The request line as urllib3 tells it: a signed URL's signature is in its query.
@@ -37,4 +38,6 @@ class _Lines(logging.Handler):
 
 def public(text: str) -> str:
     """Return a line as others may read it."""
-    return _QUERY.sub(r"\1", redacted(text)).replace(str(Path.home()), "~")
+    home = str(home_directory(os.environ))
+    line = _QUERY.sub(r"\1", redacted(text))
+    return line if home == "/" else line.replace(home, "~")

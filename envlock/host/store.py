@@ -27,6 +27,7 @@ from typing import IO, cast
 
 from envlock.core.digest import Digest
 from envlock.host.files import CHUNK, atomic_write, copy, file_digest
+from envlock.host.home import home_directory
 from envlock.host.locking import Lease
 from envlock.host.memory import Memory
 from envlock.host.observation import Clock
@@ -40,7 +41,7 @@ def default_root(environ: Mapping[str, str]) -> Path:
     if chosen := environ.get("ENVLOCK_CACHE"):
         return Path(chosen)
     base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "envlock"
+    return (Path(base) if base else home_directory(environ) / ".cache") / "envlock"
 
 
 class HashingWriter:

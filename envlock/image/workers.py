@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from envlock.runtime.errors import UnreachableError
@@ -33,14 +34,12 @@ def run(
     """
     order = sorted(range(len(tasks)), key=lambda index: -sizes[index])
     workers = min(len(tasks), _usable_cpus())
-    if workers < 2 or sum(sizes) < _WORTH_PROCESSES:  # noqa: PLR2004 # one process is this one
+    worth = workers > 1 and sum(sizes) >= _WORTH_PROCESSES
+    pool = _pool(workers) if worth else None
+    if pool is None:
         for index in order:
             yield tasks[index], function(tasks[index])
         return
-    # forkserver: the parent may have threads (progress bars, downloads), which a fork would break.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "envlock.image.layers"])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     try:
         futures = {pool.submit(_interruptible, function, tasks[index]): tasks[index] for index in order}
         for future in as_completed(futures):
@@ -51,6 +50,16 @@ def run(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor | None:
+    """Return processes; None where there are no semaphores for them (``/dev/shm`` is not to be written)."""
+    # forkserver: the parent may have threads (progress bars, downloads), which a fork would break.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "envlock.image.layers"])
+    with suppress(OSError):
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    return None
 
 
 def _usable_cpus() -> int:

@@ -5,6 +5,7 @@ pages of links. A URL's user and password serve look-ups in this process and are
 :attr:`Index.public_url`. No directory of one machine gets into a lock either, only its wheels do.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,7 +130,7 @@ def _url(text: str) -> str | None:
         return text if parts.hostname else None
     if parts.scheme == "file":
         return text
-    return Path(text).expanduser().absolute().as_uri() if "://" not in text else None
+    return Path(os.path.expanduser(text)).absolute().as_uri() if "://" not in text else None
 
 
 def _named(

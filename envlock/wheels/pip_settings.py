@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envlock.host.home import home_directory
 from envlock.runtime.errors import InputError
 
 _SECTIONS = ("global", "install")
@@ -38,7 +39,7 @@ def config_files(environ: Mapping[str, str], prefix: Path | None = None) -> tupl
     chosen = environ.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return ()
-    home = Path(environ.get("HOME") or Path.home())
+    home = home_directory(environ)
     shared = [Path(one) for one in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep) if one]
     own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     files = [*(one / "pip" / "pip.conf" for one in reversed(shared)), Path("/etc/pip.conf")]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from envlock.host.home import home_directory
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -30,7 +32,7 @@ class StoredLogin:
 
 def read(environ: Mapping[str, str]) -> tuple[StoredLogin, ...]:
     """Return the stored logins."""
-    data = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home(), ".local/share")
+    data = environ.get("XDG_DATA_HOME") or home_directory(environ) / ".local/share"
     directory = environ.get("UV_CREDENTIALS_DIR") or Path(data, "uv", "credentials")
     try:
         document = tomllib.loads(Path(directory, _FILE).read_text("utf-8"))

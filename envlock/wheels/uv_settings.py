@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from envlock.host.home import home_directory
 from envlock.runtime.errors import InputError
 from envlock.wheels import uv_logins
 from envlock.wheels.uv_logins import StoredLogin
@@ -54,7 +55,7 @@ def config_files(environ: Mapping[str, str], project: Path | None = None) -> tup
         return (Path(chosen),)
     if environ.get("UV_NO_CONFIG", "").lower() in _TRUE:
         return ()
-    home = Path(environ.get("HOME") or Path.home())
+    home = home_directory(environ)
     own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     shared = [Path(one) for one in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep) if one]
     system = next((one for place in shared if (one := place / "uv" / "uv.toml").is_file()), None)

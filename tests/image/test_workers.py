@@ -82,6 +82,26 @@ def test_an_interrupted_task_cleans_up(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_cpus
+@pytest.mark.usefixtures("namespaces")
+def test_without_shared_memory_all_is_done_in_this_process() -> None:
+    """A sandbox may forbid it: processes could not wait for one another."""
+    code = (
+        "import os; from envlock.image import workers; from tests.image.test_workers import BIG, double; "
+        "print({process for _, (_, process) in workers.run(double, [1, 2], [BIG, BIG])} == {os.getpid()})"
+    )
+    without = 'mount -t tmpfs -o ro none /dev/shm && exec "$@"'
+    argv = ["unshare", "--mount", *(["--user", "--map-root-user"] if os.geteuid() else [])]
+    done = subprocess.run(
+        [*argv, "sh", "-c", without, "sh", sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "True\n", done.stderr
+
+
 def until(ready: Callable[[], bool]) -> bool:
     """Wait for it a minute at most."""
     for _ in range(600):

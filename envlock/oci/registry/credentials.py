@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from envlock.host import process
+from envlock.host.home import home_directory
 from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import InputError, UnreachableError
 
@@ -53,7 +54,7 @@ def find(reference: Reference, environ: Mapping[str, str]) -> Credentials | None
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
-    home = Path(environ.get("HOME") or Path.home())
+    home = home_directory(environ)
     if named := environ.get("REGISTRY_AUTH_FILE"):
         yield Path(named)
     if runtime := environ.get("XDG_RUNTIME_DIR"):
