@@ -49,6 +49,7 @@ def stand(
     with opened(reference, store, progress, ca_bundle) as image:
         settings = unpacked.for_this_machine(image.image.config, where)
         layers = foreign_base.pin(image, store, progress)
+        privileged = foreign_base.privileged(image, store)
         # An engine keeps no manifest: there, the image's ID is its config's digest.
         in_engine = reference.kind in ("docker-daemon", "dockerfile", "docker-archive")
         digest = image.image.config_digest if in_engine else image.image.digest
@@ -75,7 +76,7 @@ def stand(
         os=replace(brought.os, libc=chosen.libc),
         system_packages=brought.packages,
         libraries=_libraries(environment, brought),
-        gaps=(*gaps, *base_fit.absent(needed, brought), *_left_out(dropped)),
+        gaps=(*gaps, *base_fit.absent(needed, brought), *_left_out(dropped), *_privileged(privileged)),
     )
 
 
@@ -144,6 +145,14 @@ def _libraries(environment: Environment, brought: BaseContents) -> Pairs:
     """Return whose each library is: those of wheels stay, the rest is the base's."""
     own = {name: owner for name, owner in environment.libraries if owner.startswith("wheel:")}
     return tuple(sorted({**dict(brought.libraries), **own}.items()))
+
+
+def _privileged(programs: tuple[str, ...]) -> Iterator[Gap]:
+    if programs:
+        reason = (
+            f"the base's programs that run with their owner's rights do in the image: {', '.join(programs)}"
+        )
+        yield Gap(subject="setuid", reason=reason, harmless=True)
 
 
 def _left_out(variables: tuple[str, ...]) -> Iterator[Gap]:

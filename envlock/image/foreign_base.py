@@ -35,6 +35,7 @@ from envlock.image.base_members import Member, Plan, complete, link
 from envlock.image.bytecode import Compiler
 from envlock.image.pieces import LEVEL, compressed
 from envlock.lock.model import Base, BaseLayer, Pairs, Python
+from envlock.oci.contents import merged, read_layer
 from envlock.oci.inflation import Readable, inflated
 from envlock.oci.model import MEDIA_LAYER_GZIP, Layer
 from envlock.oci.reader import OpenedImage
@@ -46,6 +47,8 @@ _OWN: Final = ("/opt/env", "/opt/envlock")
 _MOUNTED: Final = ("/proc", "/sys", "/dev", "/run")
 
 _FACT: Final = "foreign-layer"
+_PRIVILEGED: Final = "foreign-privileged"
+_SET_ID: Final = stat.S_ISUID | stat.S_ISGID
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _CARRIED: Final = re.compile(r"\.tar([.+]gzip)?$")
 _FOREIGN: Final = ("nondistributable", "foreign")
@@ -74,6 +77,23 @@ def pin(opened: OpenedImage, store: Store, progress: Progress) -> tuple[BaseLaye
             _pinned(opened, layer, f"base, layer {number} of {len(layers)}", store, advance)
             for number, layer in enumerate(layers, 1)
         )
+
+
+def privileged(opened: OpenedImage, store: Store) -> tuple[str, ...]:
+    """Return the programs of the base that run with the rights of their owner or group, sorted.
+
+    Its layers are its own and stay as they are, so an image has them too.
+    """
+    key = " ".join(str(layer.diff_id) for layer in opened.image.layers)
+    known = (store.fact(_PRIVILEGED, key) or {}).get("paths")
+    if isinstance(known, list):
+        return tuple(map(str, known))
+    seen = merged(read_layer(opened, layer, lambda _: False) for layer in opened.image.layers)
+    found = sorted(
+        path for path, entry in seen.items() if entry.kind in ("file", "hard link") and entry.mode & _SET_ID
+    )
+    store.remember(_PRIVILEGED, key, {"paths": found})
+    return tuple(found)
 
 
 def variables(environment: Pairs) -> tuple[Pairs, tuple[str, ...]]:

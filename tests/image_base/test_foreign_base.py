@@ -46,13 +46,41 @@ def layer(builder: Builder, *, compress: bool = True, **changes: object) -> Laye
     return replace(made, comment="|1 TOKEN=hunter2 RUN x", **changes)  # type: ignore[arg-type] # by name
 
 
-def pinned(builder: Builder, store: Store, *layers: Layer) -> tuple[BaseLayer, ...]:
-    opened = OpenedImage(
+def opened(builder: Builder, *layers: Layer) -> OpenedImage:
+    return OpenedImage(
         image=builder.image(*layers),
         source=DirectorySource(builder.store.root),
         places={one.blob: f"blobs/sha256/{one.blob.hex}" for one in layers},
     )
-    return foreign_base.pin(opened, store, Silent())
+
+
+def pinned(builder: Builder, store: Store, *layers: Layer) -> tuple[BaseLayer, ...]:
+    return foreign_base.pin(opened(builder, *layers), store, Silent())
+
+
+def program(path: str, mode: int) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(path)
+    info.mode = mode
+    return info, b"program"
+
+
+def test_programs_with_rights_of_their_own_are_named_where_a_later_layer_leaves_them(
+    theirs: Builder, store: Store
+) -> None:
+    image = opened(
+        theirs,
+        theirs.tar_layer(
+            [
+                program("usr/bin/su", 0o4755),
+                program("usr/bin/wall", 0o2755),
+                program("usr/bin/passwd", 0o4755),
+            ]
+        ),
+        theirs.tar_layer([program("usr/bin/.wh.passwd", 0o644), program("usr/bin/ls", 0o755)]),
+    )
+    assert foreign_base.privileged(image, store) == ("/usr/bin/su", "/usr/bin/wall")
+    # From memory the second time: the image is not looked at.
+    assert foreign_base.privileged(replace(image, places={}), store) == ("/usr/bin/su", "/usr/bin/wall")
 
 
 def test_a_gzip_layer_keeps_its_bytes_and_gets_the_oci_type(theirs: Builder, store: Store) -> None:
