@@ -8,6 +8,8 @@ Rules kept here (conda's enhancement proposal on conda-meta; conda, mamba and pi
 * A file is a package's when its record lists it. A Python distribution is a package's when the record
   lists its directory, and the RECORD (else METADATA) there still has the bytes that conda put there:
   pip installs over conda's files without telling conda.
+* A package of which nothing goes along (a program that jobs start, data that it reads) is named in a gap,
+  and so are activation scripts, which nobody runs in an image. Headers, texts and tests are no loss.
 * ``conda-meta/state`` and ``history`` are never read: they hold variables and command lines of the user.
 """
 
@@ -29,6 +31,12 @@ _TOKEN = re.compile(r"/t/[^/]+(?=/|$)")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LIBRARY = re.compile(r"\.so(\.[0-9]|$)")
+_SITE = re.compile(r"(^|/)(site|dist)-packages/")
+_ACTIVATION = re.compile(r"etc/conda/activate\.d/")
+# What no job reads.
+_NO_LOSS = re.compile(
+    r"(include|conda-meta|info|Menu|etc/conda|lib/(pkgconfig|cmake)|share/(doc|man|info|licenses|gtk-doc))/"
+)
 _PROOFS = ("RECORD", "METADATA", "PKG-INFO")
 
 
@@ -41,6 +49,8 @@ class Conda:
     """Shared library → the package that lists it."""
     distributions: Mapping[str, tuple[CondaPackage, Mapping[str, str]]] = field(default_factory=dict)
     """A ``.dist-info`` or ``.egg-info`` directory → its package, and the SHA-256 of files in it."""
+    files: Mapping[CondaPackage, frozenset[str]] = field(default_factory=dict)
+    """Package → its files, relative to the prefix."""
 
     def owner(self, path: str) -> CondaPackage | None:
         """Return the package that lists the shared library ``path``, itself or as what it links to."""
@@ -53,6 +63,7 @@ def read(prefixes: Iterable[Path]) -> tuple[Conda, tuple[Gap, ...]]:
     packages: set[CondaPackage] = set()
     libraries: dict[str, CondaPackage] = {}
     distributions: dict[str, tuple[CondaPackage, Mapping[str, str]]] = {}
+    listed: dict[CondaPackage, frozenset[str]] = {}
     gaps: list[Gap] = []
     for prefix in places:
         names: set[str] = set()
@@ -69,8 +80,32 @@ def read(prefixes: Iterable[Path]) -> tuple[Conda, tuple[Gap, ...]]:
             files = dict(_files(record))
             libraries |= {real(path): package for path in files if _LIBRARY.search(path)}
             distributions |= _metadata(files, package, real)
+            listed[package] = frozenset(files)
     ordered = sorted(packages, key=lambda one: (one.name, one.version, one.build, one.channel, one.url or ""))
-    return Conda(packages=tuple(ordered), libraries=libraries, distributions=distributions), tuple(gaps)
+    found = Conda(packages=tuple(ordered), libraries=libraries, distributions=distributions, files=listed)
+    return found, tuple(gaps)
+
+
+def left_behind(conda: Conda, carried: Iterable[str]) -> tuple[Gap, ...]:
+    """Return what of the packages no image has. ``carried``: paths in the prefix that go along."""
+    known = frozenset(carried)
+    lost = [one.name for one, files in conda.files.items() if _is_lost(files, known)]
+    activating = [one.name for one, files in conda.files.items() if any(map(_ACTIVATION.match, files))]
+    reasons = (
+        ("packages in no image, since Python loads nothing of them", lost),
+        ("activation scripts, which no image runs, may set variables for", activating),
+    )
+    return tuple(
+        Gap(subject="conda", reason=f"{reason}: {', '.join(sorted(names))}")
+        for reason, names in reasons
+        if names
+    )
+
+
+def _is_lost(files: frozenset[str], carried: frozenset[str]) -> bool:
+    if not carried.isdisjoint(files) or any(map(_SITE.search, files)):
+        return False
+    return not all(map(_NO_LOSS.match, files))
 
 
 def attach(distributions: Iterable[InstalledDistribution], conda: Conda) -> tuple[InstalledDistribution, ...]:

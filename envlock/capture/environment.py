@@ -94,12 +94,14 @@ def read_installed(
             conda=prefixes,
             run=run,
         )
+    carried = host.files.interpreter.files if host.files.interpreter is not None else ()
     libraries = (*own.found, *host.loaded)
     owned = database.owner(str(interpreter.executable)) is not None
     prefix = None if owned else interpreter.base_prefix
     owner = owners.owners(installed, database=database, conda=prefixes, prefix=prefix)
     loaded, ownerless = owners.table(host.loaded, owner)
-    gaps = (*faults, *rivals, *unmanaged, *unowned, *conda_gaps, *host.gaps, *ownerless)
+    left = conda.left_behind(prefixes, carried)
+    gaps = (*faults, *rivals, *unmanaged, *unowned, *conda_gaps, *left, *host.gaps, *ownerless)
     return Environment(
         python=describe(interpreter, owned=owned),
         os=system,

@@ -1,4 +1,4 @@
-"""Conda's records of a prefix. No conda channel is within reach of the tests: prefixes are simulated."""
+"""Conda's records of a prefix, simulated; end_to_end/test_conda.py has one made by a real installer."""
 
 import json
 import os
@@ -206,3 +206,18 @@ def test_no_conda_prefix_changes_nothing(tmp_path: Path) -> None:
     found, gaps = conda.read([tmp_path])
     one = installed(tmp_path, "x-1.dist-info")
     assert (found.packages, gaps, conda.attach([one], found)) == ((), (), (one,))
+
+
+def test_packages_of_which_nothing_goes_along_are_named(prefix: CondaSimulator) -> None:
+    prefix.install("zlib", {"lib/libz.so.1": b"", "include/zlib.h": b""})
+    prefix.install("git", {"bin/git": b"", "share/man/man1/git.1": b""})
+    prefix.install("headers", {"include/x.h": b"", "lib/pkgconfig/x.pc": b""})
+    prefix.install("meta", {})
+    prefix.install("pure", {f"{SITE}/pure.py": b"", "bin/pure": b""})
+    prefix.install("gdal", {"lib/libgdal.so": b"", "etc/conda/activate.d/gdal.sh": b""})
+    found, _ = conda.read([prefix.prefix])
+    lost, scripts = conda.left_behind(found, ["lib/libz.so.1", "lib/libgdal.so"])
+    assert (lost.subject, lost.harmless) == ("conda", False)
+    assert lost.reason == "packages in no image, since Python loads nothing of them: git"
+    assert scripts.reason == "activation scripts, which no image runs, may set variables for: gdal"
+    assert conda.left_behind(conda.Conda(), []) == ()
