@@ -43,8 +43,8 @@ GOLDEN := tests/image/test_reproducible.py tests/lock tests/oci/test_layer.py te
 golden: $(VENV)/.ready  ## write the golden files anew, after a change that is meant to alter them
 	ENVLOCK_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q $(GOLDEN)
 
-pins: $(VENV)/.ready  ## compile .ci/requirements.txt anew (needs Python 3.10, the oldest that is supported)
-	@sh .ci/pins
+pins: $(VENV)/.ready  ## compile .ci/requirements.txt anew, for every Python that is supported
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh .ci/pins
 
 clean:  ## remove all that make made here
 	rm -rf $(VENV) .demo .ci-cache build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache \
