@@ -32,10 +32,13 @@ _BEFORE = {
 }
 # The same, called with the module when its code has run.
 _TARGETS = {
+    "concurrent.futures.process": ("tasks", "number_futures"),
     "cupy": ("frameworks.cupy", "after_import"),
     "ipykernel.ipkernel": ("frameworks.ipykernel", "after_import"),
     "jax": ("frameworks.jax", "after_import"),
+    "joblib.parallel": ("tasks", "number_joblib"),
     "lightgbm": ("frameworks.lightgbm", "after_import"),
+    "multiprocessing.pool": ("tasks", "number_pool"),
     "multiprocessing.process": ("processes", "number_processes"),
     "multiprocessing.spawn": ("processes", "hand_paths_on"),
     "multiprocessing.util": ("processes", "number_services"),
@@ -102,6 +105,7 @@ def install() -> None:
     """Join the run and watch imports; what was imported before us is seeded now."""
     try:
         identity.join_run(os.environ)
+        _tell_of_hashes()
         entropy.watch()
         sys.meta_path.insert(0, Finder())
         os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
@@ -128,6 +132,15 @@ def failed(what: str, error: Exception) -> None:
         sys.stderr.write(f"envlock: {told}\n")
     if strict:
         raise SystemExit(REFUSED)
+
+
+def _tell_of_hashes() -> None:
+    """Tell of an interpreter that ignores its variables: no option gives it a hash seed."""
+    if sys.flags.ignore_environment and sys.flags.hash_randomization:
+        from envlock.runtime import spool
+
+        reason = "python -E and -I ignore PYTHONHASHSEED: the order of sets of text follows no seed"
+        spool.report("gap", identity.label(), reason)
 
 
 def _cover(spec: ModuleSpec, name: str) -> None:

@@ -8,7 +8,8 @@ it. What a child learns through its environment stands in ENVLOCK_PROC, ``owner|
 - rank is the signature (``torchrun:3/8``) under which the path was given. A process that sees another
   rank in its environment is the main process that a launcher made for that rank: its path is empty,
   so that ``ranks: shared`` means shared and every launcher gives the same seeds;
-- path is dotted ordinals, ``0.3``.
+- path is dotted ordinals, ``0.3``; what is no child has a letter first: ``s<k>`` a service of
+  multiprocessing, ``u<k>`` a child that nobody numbered, ``t<k>`` and ``m<k>`` tasks (``tasks.py``).
 
 A process that finds somebody else's path was made by a parent that numbers nothing. Claims in the
 spool number it, in order of start: below owner 0 the first claim takes the path itself (a shell
@@ -39,6 +40,9 @@ class _State:
         self.path: tuple[str, ...] = ()
         self.children = 0
         self.services = 0
+        self.tasks = 0
+        self.forked = False
+        self.listed = True
 
 
 _state = _State()
@@ -83,25 +87,53 @@ def next_service() -> tuple[str, ...]:
     return (*_state.path, token)
 
 
-def counters() -> tuple[int, int]:
-    """Return how many children and how many services this process has numbered."""
-    return _state.children, _state.services
+def next_task() -> tuple[tuple[str, ...], int]:
+    """Return the path and the number of the next task that this process hands to a pool's workers."""
+    number = _state.tasks
+    _state.tasks += 1
+    return (*_state.path, f"t{number}"), number
 
 
-def resume(children: int, services: int) -> None:
+def parent_path() -> tuple[str, ...]:
+    """Return the path of the process that made this one."""
+    return _state.path[:-1]
+
+
+def counters() -> tuple[int, int, int]:
+    """Return how many children, services and tasks this process has numbered."""
+    return _state.children, _state.services, _state.tasks
+
+
+def resume(children: int, services: int, tasks: int = 0) -> None:
     """Number on from what :func:`counters` returned in the run that goes on here."""
-    _state.children, _state.services = children, services
+    _state.children, _state.services, _state.tasks = children, services, tasks
 
 
-def adopt(path: tuple[str, ...], environ: MutableMapping[str, str]) -> bool:
+def forked() -> bool:
+    """Whether this process was forked from one that was seeded, and no program was executed since."""
+    return _state.forked
+
+
+def is_listed() -> bool:
+    """Whether the record lists what this process is given."""
+    return _state.listed
+
+
+def adopt(path: tuple[str, ...], environ: MutableMapping[str, str], *, listed: bool = True) -> bool:
     """Become the process of ``path``, which has made no child yet. Return whether that is a change."""
     changed = path != _state.path
     _state.path = path
+    _state.listed = listed
     if changed:
-        _state.children = 0
-        _state.services = 0
+        resume(0, 0)
     _publish(environ)
     return changed
+
+
+def adopt_forked(path: tuple[str, ...], environ: MutableMapping[str, str]) -> None:
+    """Become the forked child of ``path``."""
+    _state.forked = True
+    adopt(path, environ)
 
 
 def variable_for(path: tuple[str, ...]) -> str:

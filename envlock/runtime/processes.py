@@ -50,7 +50,7 @@ def after_fork_in_child() -> None:
     _given.clear()
     _forking.clear()
     if not will_exec:
-        identity.adopt(path, os.environ)
+        identity.adopt_forked(path, os.environ)
 
 
 def watch_forks() -> None:

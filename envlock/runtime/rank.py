@@ -2,8 +2,9 @@
 
 The first pair that is set wins (docs/runtime.md): ENVLOCK_RANK; RANK/WORLD_SIZE (torchrun);
 OMPI_COMM_WORLD_* (Open MPI); PMI_* (MPICH, Intel MPI); SLURM_PROCID/SLURM_NTASKS, only inside a
-step; JOB_COMPLETION_INDEX (Kubernetes). So torchrun inside srun: RANK wins. A pair of which only
-one half is set is no pair: a lone RANK is somebody's own variable.
+step; JOB_COMPLETION_INDEX (Kubernetes); what Lightning gives the processes that it starts beside the
+first one. So torchrun inside srun: RANK wins. A pair of which only one half is set is no pair: a lone
+RANK is somebody's own variable.
 
 This module is loaded by every Python process of a job, so it imports next to nothing.
 """
@@ -59,6 +60,11 @@ def detect(environ: Mapping[str, str]) -> Rank:
         # taken for one, every pod would draw a seed of its own.
         index = _number(environ, _INDEX)
         return Rank(index, max(index + 1, 2), 0, "kubernetes")
+    on_first_node = environ.get("NODE_RANK") == "0" and environ.get("WORLD_SIZE")
+    if on_first_node and environ.get("LOCAL_RANK") not in (None, "", "0"):
+        # Without RANK: on the first node the local one is that. Other nodes don't say how many each has.
+        local = _number(environ, "LOCAL_RANK")
+        return _checked(Rank(local, _number(environ, "WORLD_SIZE"), local, "lightning"), "LOCAL_RANK")
     return Rank()
 
 

@@ -66,6 +66,7 @@ _WIDTHS = dict(LIBRARY_STREAMS)
 _HASH_STREAM = "python.hash"
 _MOST_BITS = 256
 _BLOCK = 64
+_INNER, _OUTER = (bytes(byte ^ padding for byte in range(256)) for padding in (0x36, 0x5C))
 
 
 def derive(master: int, path: Sequence[str], bits: int) -> int:
@@ -248,8 +249,8 @@ def _hmac(key: bytes, message: bytes) -> bytes:
     if len(key) > _BLOCK:
         key = sha256(key).digest()
     key = key.ljust(_BLOCK, b"\0")
-    inner = sha256(bytes(byte ^ 0x36 for byte in key) + message).digest()
-    return sha256(bytes(byte ^ 0x5C for byte in key) + inner).digest()
+    inner = sha256(key.translate(_INNER) + message).digest()
+    return sha256(key.translate(_OUTER) + inner).digest()
 
 
 def _check_master(master: object) -> None:

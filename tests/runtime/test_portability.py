@@ -50,7 +50,13 @@ math = SimpleNamespace(
     reciprocal=math_ops.reciprocal,
 )
 nn = SimpleNamespace(gelu=lambda features, approximate, name: (features, approximate, name))
-random = SimpleNamespace(__name__="tensorflow.random", set_seed=lambda seed: called.append("seeded"))
+random = SimpleNamespace(
+    __name__="tensorflow.random",
+    set_seed=lambda seed: called.append("seeded"),
+    Generator=type("Generator", (), {"from_non_deterministic_state": dict}),
+    get_global_generator=dict,
+    experimental=SimpleNamespace(),
+)
 config = SimpleNamespace(
     experimental=SimpleNamespace(enable_op_determinism=lambda: called.append("deterministic")),
     optimizer=SimpleNamespace(set_experimental_options=called.append),
@@ -67,6 +73,7 @@ def erfc(x): return x
 def erfinv(x): return x
 """,
     "python/ops/gen_nn_ops": "def fused_batch_norm_v2(x): return x\ndef fused_batch_norm_v3(x): return x\n",
+    "python/ops/stateful_random_ops": "get_global_generator = None",
     "python/ops/math_ops": """
 from tensorflow.python.ops import gen_math_ops
 from tensorflow.python.ops.gen_math_ops import *

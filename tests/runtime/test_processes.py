@@ -125,7 +125,7 @@ if __name__ == "__main__":
     with mp.get_context("fork").Pool(1) as pool:
         show(json.dumps(pool.apply(streams)) + "\\n")
 """
-    assert [line[0] for line in twice(image, code)] == ["0", "1", "2", "3", "4", "5", "6"]
+    assert [line[0] for line in twice(image, code)] == ["0", "1", "2", "3", "4", "5", "m0.0"]
 
 
 def test_children_that_nobody_numbered_are_told_apart_in_order_of_start(image: FakeImage) -> None:
@@ -275,6 +275,17 @@ def test_reloading_a_module_seeds_it_again(image: FakeImage) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("option", ["-E", "-I"])
+def test_an_interpreter_that_ignores_the_hash_seed_is_named(image: FakeImage, option: str) -> None:
+    code = "import random; print(random.random())"
+    plain = image.run("--seed", "42", "python", "-c", code)
+    done = image.run("--seed", "42", "python", option, "-c", code)
+    assert done.stdout == plain.stdout
+    assert {one.subject for one in done.record.gaps} - {one.subject for one in plain.record.gaps} == {
+        "rank/0"
+    }
+
+
 def test_what_was_imported_before_the_hook_is_seeded_too(image: FakeImage) -> None:
     (site,) = image.environment.glob("lib/*/site-packages")
     (site / "aa.pth").write_text("import random, subprocess\n")
@@ -351,9 +362,23 @@ def __getattr__(name):
     return lambda values: called.append(("warmed", name))
 """
 FAKE_TENSORFLOW = """
+import sys
 from types import SimpleNamespace as _Space
 called = []
-random = _Space(__name__="tensorflow.random", set_seed=called.append)
+operations = sys.modules["tensorflow.python.ops.stateful_random_ops"] = _Space(global_generator=None)
+class _Generator:
+    @classmethod
+    def from_seed(cls, seed, alg): return (seed, alg)
+    @classmethod
+    def from_non_deterministic_state(cls, alg=None): raise RuntimeError("determinism is enabled")
+random = _Space(
+    __name__="tensorflow.random",
+    set_seed=called.append,
+    Generator=_Generator,
+    get_global_generator=lambda: operations.global_generator,
+    set_global_generator=lambda generator: setattr(operations, "global_generator", generator),
+    experimental=_Space(),
+)
 config = _Space(experimental=_Space(enable_op_determinism=lambda: called.append("deterministic")))
 """
 
@@ -545,3 +570,18 @@ def test_warnings_as_errors_stay_errors(image: FakeImage) -> None:
     done = image.job(code)
     assert (done.status, len(done.record.nondeterministic)) == (1, 1)
     assert "UserWarning: put_ does not have" in done.stderr
+
+
+def test_tensorflows_unseeded_generators_come_from_the_tree(image: FakeImage) -> None:
+    (image.work / "tensorflow.py").write_text(FAKE_TENSORFLOW)
+    code = """
+from tensorflow import random
+print(random.Generator.from_non_deterministic_state(alg=1))
+print(random.get_global_generator(), random.experimental.get_global_generator())
+random.set_global_generator(5)
+print(random.get_global_generator())
+"""
+    done = image.job(code, "--seed", "42")
+    path = ("default", "trial/0", "tensorflow", "rank/0")
+    own, shared = (seeds.derive(42, (*path, f"gen/{ordinal}"), 128) for ordinal in range(2))
+    assert done.stdout == f"({own}, 1)\n({shared}, None) ({shared}, None)\n5\n", done.stderr

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Seed = Callable[[bool], None]
 
 _seeded: dict[str, Seed] = {}
+# Streams that the job has seeded itself in this process.
+_jobs_own: set[str] = set()
 
 
 def register(stream: str, seed: Seed) -> None:
@@ -41,8 +43,25 @@ def register_number(stream: str) -> Callable[[], int]:
 
 def reseed(*, forked: bool) -> None:
     """Seed every framework that this process has loaded again."""
+    _jobs_own.clear()
     for stream, seed in list(_seeded.items()):
         _again(stream, seed, forked=forked)
+
+
+def reseed_for_task() -> None:
+    """Seed every framework again but those that the job seeded in this process."""
+    from envlock.runtime import identity
+    from envlock.runtime.frameworks import unseeded
+
+    unseeded.resume({})
+    for stream, seed in list(_seeded.items()):
+        if stream not in _jobs_own:
+            _again(stream, seed, forked=identity.forked())
+
+
+def keep(stream: str) -> None:
+    """Leave ``stream`` as it is for the tasks of this process: the job has seeded it."""
+    _jobs_own.add(stream)
 
 
 def take(stream: str, bits: int, child: tuple[str, ...] = ()) -> int:
@@ -50,7 +69,7 @@ def take(stream: str, bits: int, child: tuple[str, ...] = ()) -> int:
     from envlock.runtime import identity, seeds, spool
 
     value = seeds.current().seed_for(stream, bits, child)
-    if not child:
+    if not child and identity.is_listed():
         spool.report_seed(identity.label(), stream, value)
     return value
 

@@ -38,7 +38,7 @@ def after_import(module: Any) -> None:
     from envlock.runtime.frameworks import reseeding, unseeded
 
     module.bit_generator.randbits = _randbits
-    original = reseeding.watch(module, "seed", "numpy.random.seed")
+    original = reseeding.watch(module, "seed", "numpy.random.seed", "numpy")
 
     def seed(forked: bool) -> None:  # noqa: FBT001 - as frameworks.Seed has it
         unseeded.restart("numpy")

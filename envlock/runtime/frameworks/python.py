@@ -34,7 +34,7 @@ def after_import(module: Any) -> None:
     # The module binds its functions to its hidden generator when it is imported.
     hidden = module.seed.__self__
     module.seed = hidden.seed
-    reseeding.watch(module, "seed", "random.seed")
+    reseeding.watch(module, "seed", "random.seed", "python")
 
     def seed(forked: bool) -> None:  # noqa: ARG001, FBT001 - as frameworks.Seed has it
         unseeded.restart("python")

@@ -20,14 +20,17 @@ _WORKER = "torch.utils.data._utils.worker"
 _told: dict[tuple[str, str], int] = {}
 
 
-def watch(owner: Any, name: str, function: str) -> Any:
-    """Have ``owner.name`` told of as ``function`` when it is called; return what it was before."""
+def watch(owner: Any, name: str, function: str, stream: str) -> Any:
+    """Have ``owner.name``, which seeds ``stream``, told of as ``function``; return what it was before."""
+    from envlock.runtime import frameworks
+
     current = getattr(owner, name)
     original = getattr(current, _ORIGINAL, current)
     if original is not current:
         return original
 
     def recorded(*args: Any, **kwargs: Any) -> Any:
+        frameworks.keep(stream)
         values = (*args, *kwargs.values())
         _tell(function, values[0] if values else None)
         return original(*args, **kwargs)

@@ -53,7 +53,7 @@ def after_import(module: Any) -> None:
         module.backends.cudnn.deterministic = True
         nondeterminism.record_warnings()
 
-    manual_seed = reseeding.watch(module, "manual_seed", "torch.manual_seed")
+    manual_seed = reseeding.watch(module, "manual_seed", "torch.manual_seed", "torch")
     _seed_unseeded(module, manual_seed)
 
     def seed(forked: bool) -> None:  # noqa: FBT001 - as frameworks.Seed has it

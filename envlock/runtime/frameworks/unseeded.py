@@ -19,7 +19,8 @@ def entropy(stream: str, bits: int) -> int:
         ordinal = _ordinals.get(stream, 0)
         _ordinals[stream] = ordinal + 1
     value = frameworks.take(stream, bits, (f"gen/{ordinal}",))
-    spool.report_generator(identity.label(), stream, ordinal, value)
+    if identity.is_listed():
+        spool.report_generator(identity.label(), stream, ordinal, value)
     return value
 
 
