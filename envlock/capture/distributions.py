@@ -24,6 +24,7 @@ from packaging.version import InvalidVersion, Version
 from envlock.capture import licences
 from envlock.capture.python import home_of
 from envlock.core.redaction import redacted
+from envlock.lock import record_lines
 from envlock.lock.environment import DirectUrl, InstalledDistribution, RecordEntry
 from envlock.lock.model import Gap
 
@@ -118,7 +119,7 @@ def _distribution(facts: Raw) -> InstalledDistribution | Gap:
         tags=tags if usable else (),
         build=build if usable else None,
         root_is_purelib=(_one(wheel, "Root-Is-Purelib") or "true").lower() == "true",
-        record=tuple(_record(facts["RECORD"])),
+        record=_record(facts["RECORD"] or ""),
         requires_python=_one(metadata, "Requires-Python"),
         requires=tuple(sorted(metadata.get_all("Requires-Dist", []))),
         licences=licences.read(metadata),
@@ -180,14 +181,17 @@ def _one(message: Message, field: str) -> str | None:
     return " ".join(str(value).split()) or None if value is not None else None
 
 
-def _record(text: str | None) -> list[RecordEntry]:
+def _record(text: str) -> tuple[RecordEntry, ...]:
     """Read RECORD's lines; those that are no (path, hash, size) row are left out."""
+    found = record_lines.read(text)
+    if found is not None:
+        return found
     # Line by line: one distribution may have a million.
-    lines = (found.group() for found in _LINE.finditer(text or ""))
+    lines = (line.group() for line in _LINE.finditer(text))
     try:
-        return [_entry(*(*row, "", "")[:3]) for row in csv.reader(lines) if row and row[0]]
+        return tuple(_entry(*(*row, "", "")[:3]) for row in csv.reader(lines) if row and row[0])
     except csv.Error:
-        return []
+        return ()
 
 
 def _entry(path: str, digest: str, size: str) -> RecordEntry:

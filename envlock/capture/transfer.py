@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 def dumps(value: object) -> Any:
-    """Return ``value`` as what json takes: dataclasses as objects, tuples as lists, paths as texts."""
+    """Return ``value`` as what json takes: dataclasses as objects, all tuples as lists, paths as texts."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: dumps(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, (tuple, list)):
@@ -35,6 +35,8 @@ def _loaded(kind: Any, value: Any) -> Any:
         return _COMPOSED[origin](get_args(kind), value)
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, value)
+    if hasattr(kind, "_fields"):
+        return kind(*_tuple(tuple(_hints(kind).values()), value))
     if kind is Path:
         return Path(_checked(isinstance(value, str), value))
     return value if kind is object else _checked(type(value) is kind, value)

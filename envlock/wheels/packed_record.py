@@ -14,11 +14,13 @@ from typing import IO, NamedTuple
 Stream = IO[bytes] | io.RawIOBase
 
 _NAME = ".dist-info/RECORD"
+_ENDING = _NAME.encode()
 _LARGEST = 1 << 26
 _DEFLATED = 8
 
 _END = struct.Struct("<4s6xHLLH")
 _LINE = struct.Struct("<4s4xHH4xLLLHHH8xL")
+_LENGTHS = struct.Struct("<4s24xHHH12x")
 _LOCAL = struct.Struct("<4s22xHH")
 
 
@@ -79,14 +81,15 @@ def _line(listed: bytes, count: int) -> _Line:
     """Return RECORD's line of the list of ``count`` files."""
     at = 0
     for _ in range(count):
-        fields = _LINE.unpack_from(listed, at)
-        name, extra, comment = fields[6:9]
-        if fields[0] != b"PK\1\2":
+        signature, name, extra, comment = _LENGTHS.unpack_from(listed, at)
+        if signature != b"PK\1\2":
             raise _OtherError
-        at += _LINE.size
-        if _is_record(listed[at : at + name].decode("utf-8", "replace")):
-            return _Line(*fields)
-        at += name + extra + comment
+        begin = at + _LINE.size
+        end = begin + name
+        # Decoding each name would take half of the time.
+        if listed.endswith(_ENDING, begin, end) and _is_record(listed[begin:end].decode("utf-8", "replace")):
+            return _Line(*_LINE.unpack_from(listed, at))
+        at = end + extra + comment
     raise _OtherError
 
 

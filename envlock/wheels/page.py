@@ -135,7 +135,10 @@ def _files(page: _Page, version: str) -> Iterator[IndexFile]:
         name = unquote(parts.path.rpartition("/")[2])
         filename = name if name.endswith(".whl") else file.filename
         if filename.endswith(".whl") and parts.scheme in schemes:
-            yield replace(file, filename=filename, url=parts._replace(fragment="").geturl())
+            plain = filename == file.filename and "#" not in file.url
+            yield (
+                file if plain else replace(file, filename=filename, url=parts._replace(fragment="").geturl())
+            )
 
 
 def _stated(page: _Page, version: str) -> Iterator[IndexFile]:

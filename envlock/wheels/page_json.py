@@ -72,7 +72,7 @@ def _file(entry: Any, base: str) -> IndexFile:
             sha256, size = hashes.get("sha256"), entry.get("size")
             return IndexFile(
                 filename=filename,
-                url=urljoin(base, url),
+                url=url if url.startswith(("https://", "http://")) else urljoin(base, url),
                 sha256=sha256 if isinstance(sha256, str) else None,
                 size=size if isinstance(size, int) else None,
                 metadata_sha256=_metadata_sha256(entry.get("core-metadata")),

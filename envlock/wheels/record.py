@@ -6,11 +6,14 @@ two RECORDs are compared entry by entry, never as bytes.
 
 import csv
 import io
+import json
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
+from operator import itemgetter
 
 from envlock.core.digest import Digest
+from envlock.lock import record_lines
 from envlock.lock.environment import RecordEntry
 
 _SHA256 = re.compile(r"sha256=([A-Za-z0-9_-]{43})=?")
@@ -35,8 +38,14 @@ def parse(data: bytes) -> tuple[RecordEntry, ...]:
 
     Raises ValueError for bytes that are no UTF-8 CSV text.
     """
+    text = data.decode()
+    found = record_lines.read(text)
+    return found if found is not None else _read(text)
+
+
+def _read(text: str) -> tuple[RecordEntry, ...]:
     try:
-        rows = list(csv.reader(data.decode().splitlines()))
+        rows = list(csv.reader(text.splitlines()))
     except csv.Error as error:
         raise ValueError(str(error)) from error
     return tuple(_entry(*row) for row in rows if row and row[0])
@@ -64,7 +73,7 @@ def encoded(digest: bytes) -> str:
 
 def content_digest(entries: Iterable[RecordEntry]) -> Digest:
     """Return what identifies an installed RECORD, whatever the order of its lines."""
-    return Digest.of(dumps(sorted(entries, key=lambda one: one.path)))
+    return Digest.of(json.dumps(sorted(entries, key=itemgetter(0))).encode())
 
 
 def is_bytecode(path: str) -> bool:

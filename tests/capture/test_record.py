@@ -165,7 +165,7 @@ def test_what_was_hashed_on_demand_is_remembered(site: Path, store: Store) -> No
 def test_another_record_of_the_same_files_is_another_question(site: Path, store: Store) -> None:
     installed = _installed(site)
     _modified((installed,), store)
-    wrong = replace(installed.record[1], sha256=_hash(b"what somebody else installed"))
+    wrong = installed.record[1]._replace(sha256=_hash(b"what somebody else installed"))
     altered = replace(installed, record=(installed.record[0], wrong, *installed.record[2:]))
     assert _modified((altered,), store) == [(_FILES[0],)]
 
@@ -265,7 +265,7 @@ def test_the_digest_of_the_content_is_that_of_the_files_however_they_came_there(
     edited = _content(installed)
     assert edited not in (None, known)
     entries = tuple(
-        replace(one, sha256=_hash(b"edited")) if one.path == _FILES[0] else one for one in installed.record
+        one._replace(sha256=_hash(b"edited")) if one.path == _FILES[0] else one for one in installed.record
     )
     (found,) = record.verify((replace(installed, record=entries),), Silent())
     assert (found.modified, found.content_digest) == ((), edited)

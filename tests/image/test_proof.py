@@ -70,7 +70,7 @@ def test_a_package_too_many_too_few_or_of_another_version_is_told(tmp_path: Path
 def test_files_that_the_wheel_does_not_account_for_are_told(tmp_path: Path) -> None:
     locked = lock(tmp_path)
     more = replace(INSTALLED, record=(*RECORD, RecordEntry(path="demo/b.py", sha256="CCC", size=1)))
-    other = replace(INSTALLED, record=(replace(RECORD[0], sha256="XXX"), *RECORD[1:]))
+    other = replace(INSTALLED, record=(RECORD[0]._replace(sha256="XXX"), *RECORD[1:]))
     for found in (more, other, replace(INSTALLED, record=RECORD[1:])):
         ((subject, stated, actual, _),) = told(locked, environment(locked, found))
         assert (subject, actual) == ("demo 1.0", "other files")

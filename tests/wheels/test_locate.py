@@ -635,7 +635,7 @@ def test_without_sha256_in_the_records_sizes_decide(
     made = wheel("demo", "1.0", BIG)
     index.add(made)
     installed = environment.install(made)
-    unhashed = tuple(replace(one, sha256=None) for one in installed.record)
+    unhashed = tuple(one._replace(sha256=None) for one in installed.record)
     assert only(find(replace(installed, record=unhashed))).evidence == "matched"
-    shorter = tuple(replace(one, size=1) if one.size else one for one in unhashed)
+    shorter = tuple(one._replace(size=1) if one.size else one for one in unhashed)
     assert only(find(replace(installed, record=shorter))).evidence == "repacked"

@@ -255,7 +255,7 @@ def test_the_metadata_directory_agrees_with_the_wheel_s_name(
     installed = environment.install(wheel("demo", "1.0", {"demo.py": b""}))
     (environment.site / "demo-1.0.dist-info").rename(environment.site / directory)
     entries = tuple(
-        replace(one, path=one.path.replace("demo-1.0.dist-info", directory)) for one in installed.record
+        one._replace(path=one.path.replace("demo-1.0.dist-info", directory)) for one in installed.record
     )
     found = contents(replace(installed, dist_info=directory, record=entries)).members
     assert {member.name.partition("/")[0] for member in found} == {"demo.py", expected}
