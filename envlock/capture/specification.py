@@ -22,7 +22,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envlock.core.progress import Progress
-from envlock.core.redaction import redacted
+from envlock.core.redaction import redacted, without_tokens
 from envlock.host import process
 from envlock.host.files import scratch_directory
 from envlock.host.process import Completed
@@ -248,7 +248,7 @@ def _count(pins: str) -> int:
 
 def _told(done: Completed, what: str, hidden: str = "") -> EnvlockError:
     """Return the error for what pip or pip-tools said, without tracebacks."""
-    text = redacted((done.stdout + b"\n" + done.stderr).decode(errors="replace"))
+    text = without_tokens(redacted((done.stdout + b"\n" + done.stderr).decode(errors="replace")))
     if hidden:
         text = text.replace(hidden, "DIR")
     name, message = _exception(text)

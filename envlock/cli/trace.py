@@ -1,14 +1,14 @@
 """``--verbose``: what envlock asks of the network and of other programs, line by line on standard error.
 
 The lines are those of the loggers of :mod:`envlock.host` and of urllib3, under requests and Docker's SDK.
-No credentials, query strings or home directory stand in them.
+No credentials, tokens, query strings or home directory stand in them.
 """
 
 import logging
 import os
 import re
 
-from envlock.core.redaction import redacted
+from envlock.core.redaction import redacted, without_tokens
 from envlock.host.home import home_directory
 
 _LOGGERS = ("envlock", "urllib3.connectionpool")
@@ -39,5 +39,5 @@ class _Lines(logging.Handler):
 def public(text: str) -> str:
     """Return a line as others may read it."""
     home = str(home_directory(os.environ))
-    line = _QUERY.sub(r"\1", redacted(text))
+    line = without_tokens(_QUERY.sub(r"\1", redacted(text)))
     return line if home == "/" else line.replace(home, "~")

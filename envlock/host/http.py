@@ -31,7 +31,7 @@ from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import IncompleteRead, InvalidHeader, MaxRetryError, NameResolutionError
 from urllib3.util import Retry
 
-from envlock.core.redaction import redacted
+from envlock.core.redaction import redacted, without_tokens
 from envlock.host.files import CHUNK
 from envlock.host.store import HashingWriter
 from envlock.host.tls import SharingAdapter
@@ -164,7 +164,7 @@ def reason(error: requests.RequestException) -> tuple[str, str | None]:
         )
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return status(error.response.status_code), None
-    return _cause(error) or redacted(str(error)), None
+    return _cause(error) or without_tokens(redacted(str(error))), None
 
 
 def status(code: int) -> str:
@@ -209,7 +209,9 @@ def download(
         receive(lambda more: client.get(url, stream=True, headers=more, timeout=TIMEOUT), sink, progress)
     except requests.RequestException as error:
         found, hint = reason(error)
-        raise UnreachableError("download failed", where=redacted(url), found=found, hint=hint) from error
+        raise UnreachableError(
+            "download failed", where=without_tokens(redacted(url)), found=found, hint=hint
+        ) from error
 
 
 def receive(ask: Ask, sink: HashingWriter, progress: Callable[[int], None]) -> None:

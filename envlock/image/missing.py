@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from envlock.core.redaction import redacted
+from envlock.core.redaction import redacted, without_tokens
 from envlock.host.store import Store
 from envlock.image import base_copies
 from envlock.lock.model import Lock, Package
@@ -77,7 +77,7 @@ def _wheel(package: Package, lock_directory: Path, *, offline: bool) -> Iterator
     wheel = package.wheel
     if wheel.path is None:
         if offline:
-            origin = redacted(str(wheel.url))
+            origin = without_tokens(redacted(str(wheel.url)))
             yield Missing(name=f"wheel {wheel.name}", size=wheel.size, origin=origin, on_index=True)
     elif not (lock_directory / wheel.path).is_file():
         origin = f"on no index; at capture it was put at {wheel.path} beside the lock"

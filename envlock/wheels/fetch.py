@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from envlock.core.progress import Advance, Progress
-from envlock.core.redaction import redacted
+from envlock.core.redaction import redacted, without_tokens
 from envlock.host.files import file_digest
 from envlock.host.http import download
 from envlock.host.store import Store
@@ -66,7 +66,7 @@ class _Fetcher:
 
     def _download(self, package: Package) -> None:
         wheel = package.wheel
-        url = redacted(str(wheel.url))
+        url = without_tokens(redacted(str(wheel.url)))
         if self.offline:
             raise UnreachableError(
                 f"the wheel of {package.name} {package.version} is not in the store",

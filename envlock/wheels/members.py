@@ -2,7 +2,8 @@
 
 Binary distribution format: what lies in site-packages lies at the archive's root, scripts and other
 files of the prefix lie under ``NAME-VERSION.data``. What installers and the interpreter made is left
-out: RECORD, INSTALLER, REQUESTED, ``direct_url.json``, bytecode, launchers, caches.
+out: RECORD, INSTALLER, REQUESTED, ``direct_url.json``, bytecode, launchers, caches. A login in a URL of
+METADATA's headers (``Requires-Dist: x @ https://TOKEN@host/x.whl``) is no part of the package either.
 """
 
 import os
@@ -24,6 +25,9 @@ from envlock.wheels.launcher import EntryPoints, as_in_wheel, entry_points, is_g
 from envlock.wheels.record import is_bytecode, is_made_by_installer
 
 _INTERPRETER = re.compile(r"bin/python[0-9.]*")
+# Of ssh the user is part of the address: git@host.
+_LOGIN = re.compile(rb"(?<=://)(?!git@)[^/\s@<>\"']+@")
+_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _SITE_NAMES = ("site-packages", "dist-packages")
 
 
@@ -62,6 +66,11 @@ def contents(distribution: InstalledDistribution) -> Contents:
         members.setdefault(member.name, member)
     for member in _metadata(distribution, members):
         members[member.name] = member
+    stated = members[f"{dist_info}/METADATA"]
+    without = _without_logins(stated)
+    if without is not stated:
+        members[without.name] = without
+        left_out.append(("a login", "in a URL of its METADATA"))
     target = metadata_directory(distribution)
     named = [_named(one, _moved(one.name, dist_info, target)) for one in members.values()]
     named.sort(key=lambda one: (one.name.startswith(f"{target}/"), one.name))
@@ -193,6 +202,17 @@ def _metadata(distribution: InstalledDistribution, members: Mapping[str, Member]
         yield Member(name=f"{dist_info}/METADATA", executable=False, content=text.encode())
     if distribution.tags == () and f"{dist_info}/WHEEL" not in members:
         yield wheel_file(dist_info, tuple(members))
+
+
+def _without_logins(metadata: Member) -> Member:
+    """Return METADATA without the logins in URLs of its headers; itself where there are none."""
+    with metadata.open() as stream:
+        content = stream.read()
+    end = found.start() if (found := _END_OF_HEADERS.search(content)) else len(content)
+    bare = _LOGIN.sub(b"", content[:end])
+    if len(bare) == end:
+        return metadata
+    return Member(name=metadata.name, executable=False, content=bare + content[end:])
 
 
 def _script(source: Path, file: Path, name: str, scripts: EntryPoints) -> Iterator[Member]:

@@ -19,7 +19,7 @@ from envlock.host import http, process
 process.run(["true", "--token=hunter2", "first line\\nsecond line", sys.argv[2]])
 session = http.session({})
 session.auth = ("zaphod", "hunter2")
-session.get(f"{sys.argv[1]}/simple/demo/?signature=hunter2")
+session.get(f"{sys.argv[1]}/t/tk-hunter2/9KvKhunter2xR9A0/simple/demo/?signature=hunter2")
 """
 
 
@@ -51,7 +51,7 @@ def test_requests_and_programs_are_told_without_secrets(tmp_path: Path) -> None:
     assert done.stdout == ""
     program, _, request = done.stderr.splitlines()
     assert "true '--token=***' 'first line' ~/file: exit status 0 after" in program
-    assert request.endswith(f'{url} "GET /simple/demo/ HTTP/1.1" 200 0')
+    assert request.endswith(f'{url} "GET /t/-/-/simple/demo/ HTTP/1.1" 200 0')
     assert "hunter2" not in done.stderr
     assert str(tmp_path) not in done.stderr
 

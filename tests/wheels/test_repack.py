@@ -178,6 +178,28 @@ def test_the_environment_s_own_files_are_no_distribution_s(environment: Environm
     assert [path for path, _ in found.left_out] == ["../../../bin/python3.11", "../../../pyvenv.cfg"]
 
 
+def test_a_login_in_a_url_of_the_metadata_is_left_out_and_named(
+    environment: Environment, store: Store
+) -> None:
+    installed = environment.install(wheel("demo", "1.0", FILES))
+    path = installed.site / "demo-1.0.dist-info/METADATA"
+    logins = [
+        "Requires-Dist: other @ https://bot:secret@files.example/other-1.0.whl",
+        "Home-page: https://secret@git.example/demo",
+        "Project-URL: code, git+ssh://git@git.example/demo",
+        "Author-email: Ann <ann@git.example>",
+    ]
+    body = "\n\nredis://user:password@localhost is the default\n"
+    path.write_text("\n".join(["Metadata-Version: 2.1", "Name: demo", "Version: 1.0", *logins]) + body)
+    changed = replace(installed, modified=("demo-1.0.dist-info/METADATA",))
+    _, found = rebuilt(changed, store)
+    text = found["demo-1.0.dist-info/METADATA"].decode()
+    assert "secret" not in text
+    assert "other @ https://files.example/other-1.0.whl\nHome-page: https://git.example/demo\n" in text
+    assert text.endswith("git+ssh://git@git.example/demo\nAuthor-email: Ann <ann@git.example>" + body)
+    assert contents(changed).left_out == (("a login", "in a URL of its METADATA"),)
+
+
 def test_names_that_no_wheel_can_hold_are_left_out(environment: Environment) -> None:
     installed = environment.install(wheel("demo", "1.0", FILES))
     (environment.site / "back\\slash.py").write_text("x")
