@@ -5,6 +5,7 @@ Exit statuses: 0 done; 1 the answer is no; 2 usage; 3 bad input; 4 out of reach;
 """
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -79,7 +80,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     # The default action would end the process between a temporary file and its removal.
     signal.signal(signal.SIGTERM, _terminated)
+    _buffer_output()
     sys.exit(_status(argv))
+
+
+def _buffer_output() -> None:
+    """Give standard output the buffer that PYTHONUNBUFFERED takes away: a full disk takes a part unseen."""
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=True,
+        )
 
 
 def _status(argv: Sequence[str] | None) -> int:
@@ -89,14 +103,23 @@ def _status(argv: Sequence[str] | None) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except BrokenPipeError:
-        # The reader (head, less) went away: what it read was right. The flush at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) went away: what it read was right.
+        _drop_output()
         return 0
     except (EnvlockError, click.ClickException, OSError, KeyboardInterrupt, click.Abort) as error:
         text, status = _explained(error)
         click.echo(text, err=True)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return status
     return result if isinstance(result, int) else 0
+
+
+def _drop_output() -> None:
+    """Let what nobody can take go nowhere: the flush at exit must not complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _invoke(argv: list[str]) -> object:

@@ -26,8 +26,16 @@ from envlock.core.progress import Advance
 # A pipe or a file has no width: tables are never cut there.
 _UNBOUNDED = 1_000
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNBOUNDED)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """Leaves a reader that went away to :mod:`envlock.cli.main`, as every other print does."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNBOUNDED)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class _Amount(ProgressColumn):

@@ -16,13 +16,14 @@ from envlock.engines.bases import Standing
 from envlock.host.store import Store
 from envlock.image import base_bytecode, foreign_base, interpreter
 from envlock.image.bytecode import Compiler
+from envlock.image.interpreter import InterpreterError
 from envlock.lock.environment import Environment
 from envlock.lock.model import Base, BaseLayer, Gap, Pairs, Python
 from envlock.oci.reader import OpenedImage
 from envlock.oci.registry.client import connected
 from envlock.oci.registry.pull import fetch
 from envlock.oci.registry.reference import Reference
-from envlock.runtime.errors import InputError, UnreachableError
+from envlock.runtime.errors import InputError
 
 _CA_HINT: Final = (
     "--ca-bundle does not reach a Docker build, whose layers would keep it; where the Dockerfile needs it, "
@@ -135,7 +136,7 @@ def _on_top(
     links = foreign_base.links(root, base, python, store)
     try:
         bytecode = foreign_base.bytecode(compiler, python)
-    except UnreachableError:
+    except InterpreterError:
         reason = "the base's interpreter does not run here"
         return (links,), (Gap(subject=base_bytecode.COMMENT, reason=reason),)
     return (links, *bytecode), ()

@@ -29,7 +29,7 @@ def atomic_write(target: Path, mode: int = 0o644, *, durable: bool = True) -> It
     Not ``durable``: a machine that fails may lose it, since nobody waits for the disk. Raises
     UnreachableError when the disk is full and InputError when the place can't be written.
     """
-    with _told(target):
+    with telling(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         try:
@@ -48,7 +48,7 @@ def atomic_write(target: Path, mode: int = 0o644, *, durable: bool = True) -> It
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
     """Yield an empty directory that replaces ``target`` when the block ends without an error."""
-    with _told(target):
+    with telling(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
@@ -117,7 +117,7 @@ def copy(source: IO[bytes], target: IO[bytes]) -> None:
 
 
 @contextmanager
-def _told(target: Path) -> Iterator[None]:
+def telling(target: Path) -> Iterator[None]:
     """Turn the operating system's refusals into one message that names the place."""
     try:
         yield

@@ -24,13 +24,14 @@ from envlock.host.store import Store
 from envlock.image import base_bytecode, base_root, remembered
 from envlock.image.base_layer import pinned
 from envlock.image.base_members import Member, Plan, complete, copied, entries, identified, is_unknown, link
+from envlock.image.interpreter import InterpreterError
 from envlock.image.packing import STORED, Packing
 from envlock.image.relocate import Move, alias
 from envlock.lock.environment import HostFiles
 from envlock.lock.model import Base, BaseLayer, Gap, Python
 from envlock.oci.layer import FORMAT as LAYER_FORMAT
 from envlock.oci.layer import MTIME, write_sorted
-from envlock.runtime.errors import InputError, UnreachableError
+from envlock.runtime.errors import InputError
 
 FORMAT = "5"
 """Changes whenever the same inputs give other bytes."""
@@ -81,7 +82,7 @@ def pack_host(
     if bytecode:
         try:
             made = base_bytecode.layer(layers, python, store, progress)
-        except (InputError, UnreachableError):
+        except (InputError, InterpreterError):
             # Its text names places of this machine, which no lock may.
             gaps.add(Gap(subject=base_bytecode.COMMENT, reason="the packed interpreter does not run here"))
         else:

@@ -31,7 +31,7 @@ _OTHERS: Final = ("site-packages", "dist-packages", "__pycache__")
 def layer(layers: Sequence[BaseLayer], python: Python, store: Store, progress: Progress) -> BaseLayer | None:
     """Return the layer to put on ``layers``, which the store has; None when there is nothing to compile.
 
-    Raises InputError when ``layers`` hold no interpreter, UnreachableError when it does not run here.
+    Raises InputError when ``layers`` hold no interpreter, InterpreterError when it does not run here.
     """
     with ExitStack() as stack:
         # Lazily: a layer that is remembered needs nothing unpacked.

@@ -38,6 +38,10 @@ _SECONDS: Final = 900
 _HINT: Final = "envlock build --no-bytecode makes an image that compiles at every start instead"
 
 
+class InterpreterError(UnreachableError):
+    """The interpreter does not answer here. Anything else that goes wrong beside it is another error."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
     """An interpreter in the unpacked base at ``root``. ``argv`` starts it, before its own arguments."""
@@ -51,7 +55,7 @@ class Interpreter:
     def compiled(self, archive: Path, files: Sequence[tuple[str, str]], label: str) -> bytes:
         """Return the zip of the pycs of ``files``: (member of ``archive``, path in the image).
 
-        Raises UnreachableError, which names ``label``, when the interpreter does not answer.
+        Raises InterpreterError, which names ``label``, when the interpreter does not answer.
         """
         request = {
             "archive": os.path.abspath(archive),
@@ -163,7 +167,7 @@ def _run(argv: tuple[str, ...], request: bytes, label: str) -> process.Completed
     try:
         return process.run(argv, env=ENVIRONMENT, stdin=request, timeout=_SECONDS)
     except (EnvlockError, OSError) as error:
-        raise UnreachableError(
+        raise InterpreterError(
             "the image's interpreter does not run here", where=label, found=str(error), hint=_HINT
         ) from error
 
@@ -171,7 +175,7 @@ def _run(argv: tuple[str, ...], request: bytes, label: str) -> process.Completed
 def _failed(label: str, done: process.Completed) -> EnvlockError:
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing said"]
     end = f"exit {done.exit_code}" if done.exit_code > 0 else f"signal {-done.exit_code}"
-    return UnreachableError(
+    return InterpreterError(
         "cannot compile bytecode",
         where=label,
         expected="the image's interpreter to answer",

@@ -18,7 +18,7 @@ import tarfile
 from pathlib import Path
 from typing import IO, Final, cast
 
-from envlock.host.files import CHUNK, remove_tree
+from envlock.host.files import CHUNK, remove_tree, telling
 from envlock.oci import estargz
 from envlock.oci.inflation import Readable
 from envlock.runtime.errors import InputError
@@ -42,10 +42,16 @@ class RootFilesystem:
         self._fresh: set[str] = set()
 
     def apply(self, stream: Readable, where: str) -> None:
-        """Unpack one layer's tar. Raises InputError when it is malformed or tries to escape."""
+        """Unpack one layer's tar.
+
+        Raises InputError when it is malformed or tries to escape, UnreachableError when the disk is full.
+        """
         self._fresh = set()
         try:
-            with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=CHUNK) as archive:
+            with (
+                telling(Path(self._root)),
+                tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=CHUNK) as archive,
+            ):
                 for member in archive:
                     self._add(archive, member, where)
                     # tarfile would keep every header of the layer.

@@ -1,15 +1,20 @@
 """A disk that is full wherever a build writes: one message, exit status 4, nothing half-written."""
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
+import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from envlock.oci.extraction import RootFilesystem
+from envlock.runtime.errors import UnreachableError
 from tests.image import lock_project
 from tests.image.lock_project import LockProject
 
@@ -72,6 +77,32 @@ def test_a_full_disk_below_the_output_leaves_nothing_of_it(
     place = disk(room)
     refused(made.build("-q", "-o", f"{kind}:{place}/image", store=warm))
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("room", [20 << 10, 9 << 20])
+def test_a_full_disk_below_a_bundle_leaves_nothing_of_it(
+    made: LockProject, warm: Path, disk: Disk, room: int
+) -> None:
+    place = disk(room)
+    argv = [sys.executable, "-m", "envlock", "export", "-q", "--offline", "--bundle", str(place / "x.bundle")]
+    refused(
+        subprocess.run(
+            argv, cwd=made.directory, env=made.environ(warm), capture_output=True, text=True, check=False
+        )
+    )
+    assert list(place.iterdir()) == []
+
+
+def test_a_full_disk_below_an_unpacked_layer_is_named(disk: Disk) -> None:
+    tree = RootFilesystem(disk(1 << 20) / "root")
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as archive:
+        member = tarfile.TarInfo("large")
+        member.size = 2 << 20
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
+    layer.seek(0)
+    with pytest.raises(UnreachableError, match=r"no space left on the disk: .*/disk/root"):
+        tree.apply(layer, "layer")
 
 
 @pytest.mark.parametrize("room", [1 << 20, 30 << 20, 60 << 20, 90 << 20])

@@ -1,3 +1,5 @@
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -145,3 +147,44 @@ def test_sigterm_unwinds_so_that_temporary_files_go(tmp_path: Path) -> None:
         assert running.wait() == 143
     assert time.monotonic() - begun < 10
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_does_not_fit_is_an_error(tmp_path: Path, unbuffered: str) -> None:
+    """A limit on the size of files is met as a full disk is: part of a write is taken."""
+    room = 1000
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONDONTWRITEBYTECODE": "1"}
+    with (tmp_path / "help").open("wb") as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "envlock", "--help"],
+            env={name: value for name, value in environ.items() if not name.startswith("COV_")},
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            preexec_fn=limited,  # no threads here
+        )
+    assert (tmp_path / "help").stat().st_size == room
+    assert (done.returncode, done.stderr) == (4, "envlock: File too large\n")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_read_enough_is_no_error(unbuffered: str) -> None:
+    program = (
+        "import sys; from envlock.cli import main, terminal\n"
+        "main._invoke = lambda _: [terminal.out.print('line') for _ in range(100_000)] and None\n"
+        "main.main([])"
+    )
+    shell = 'set -o pipefail; "$0" -c "$1" | head -1'
+    done = subprocess.run(
+        ["bash", "-c", shell, sys.executable, program],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "line\n", "")

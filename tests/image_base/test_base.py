@@ -19,7 +19,7 @@ import pytest
 from envlock.capture import packages_dpkg
 from envlock.core.progress import Silent
 from envlock.host.store import Store
-from envlock.image import base, base_root
+from envlock.image import base, base_bytecode, base_root
 from envlock.image.base_members import Member, Plan, copied, entries, identified
 from envlock.image.packing import STORED
 from envlock.image.relocate import Move
@@ -27,7 +27,7 @@ from envlock.lock.environment import HostFiles, OwnedFile, PackedPackage
 from envlock.lock.model import Base, PackageManager, Python, SystemPackage
 from envlock.oci.estargz import NOT_OF_THE_IMAGE, TABLE_DIGEST
 from envlock.oci.layer import Content, Entry, Members
-from envlock.runtime.errors import InputError, IntegrityError
+from envlock.runtime.errors import InputError, IntegrityError, UnreachableError
 from tests.host.clocks import later
 from tests.host.opened import watching_opened
 
@@ -336,6 +336,17 @@ def test_standard_library_without_bytecode_is_a_gap_that_names_no_place(
     assert found.base == pack(host, python, store)
 
 
+def test_a_disk_that_is_full_is_no_interpreter_that_does_not_run(
+    host: HostFiles, python: Python, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UnreachableError("no space left on the disk")
+
+    monkeypatch.setattr(base_bytecode, "layer", full)
+    with pytest.raises(UnreachableError, match="no space left"):
+        base.pack_host(host, python=python, store=store, progress=Silent(), packs=STORED)
+
+
 @contextmanager
 def umask(value: int) -> Iterator[None]:
     old = os.umask(value)
@@ -350,7 +361,7 @@ import pickle, sys
 from pathlib import Path
 from envlock.core.progress import Silent
 from envlock.host.store import Store
-from envlock.image import base, base_root
+from envlock.image import base, base_bytecode, base_root
 from envlock.image.packing import STORED
 host, python = pickle.loads(Path(sys.argv[1]).read_bytes())
 store = Store(Path(sys.argv[2]))
