@@ -314,11 +314,15 @@ class _Signals:
 
 @contextmanager
 def _connected() -> Iterator[docker.DockerClient]:
-    """Yield a client that has answered once; it is closed when the block fails."""
+    """Yield a client that has answered once; it is closed when the block fails.
+
+    From then on it is waited for: an image of gigabytes is loaded before the engine says a word.
+    """
     with _told(), ExitStack() as failed:
         client = docker.from_env()
         failed.callback(client.close)
         client.ping()
+        client.api.timeout = None  # type: ignore[assignment]  # requests' word for no limit
         yield client
         failed.pop_all()
 

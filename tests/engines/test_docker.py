@@ -157,6 +157,10 @@ def test_an_engine_that_answers_does(engine: Docker) -> None:
     assert engine_module.answers()
 
 
+def test_an_engine_that_has_answered_is_waited_for(engine: Docker) -> None:
+    assert engine.client.api.timeout is None
+
+
 def test_an_image_is_loaded_under_a_name(engine: Docker, opened: OpenedImage) -> None:
     engine_module.load(opened.image, opened.open_blob, "envlock-test/tiny:1")
     assert "envlock-test/tiny:1" in engine.client.images.get(engine.name).tags
