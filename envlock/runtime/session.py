@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from envlock.runtime.options import Options
 
 _RUN_BYTES = 16
+_MODE = 0o7777
 
 
 def run(prepared: Prepared, given: Options, layout: Layout) -> int:
     """Run the job, write its record and return its exit status. Raises RefusedError for a bad input."""
     begun = _begun(prepared, outputs.checked_inputs(prepared.manifest.inputs, layout.work))
-    path = given.record or os.path.join(layout.records, record.file_name(begun))
+    path = given.record or os.path.join(_records(layout), record.file_name(begun))
     unwritable = _write(path, begun, durable=False)
     _say(given, report.opening(prepared, given, path, unwritable))
     before = outputs.snapshot(layout.out)
@@ -105,6 +106,14 @@ def _job(prepared: Prepared, environ: Mapping[str, str]) -> job.Ended:
         # Said even with --quiet: it is the answer to the command, as a shell's would be.
         sys.stderr.write(f"{error.render()}\n")
         return job.Ended(error.exit_code, None)
+
+
+def _records(layout: Layout) -> str:
+    """Return the directory of the records, made as open as /out: the next run may be another user's."""
+    with contextlib.suppress(OSError):
+        os.mkdir(layout.records)
+        os.chmod(layout.records, os.stat(layout.out).st_mode & _MODE)
+    return layout.records
 
 
 def _spool(layout: Layout) -> str | None:

@@ -307,6 +307,13 @@ def test_the_record_goes_where_it_is_asked_to(image: FakeImage) -> None:
     assert list(image.out.iterdir()) == []
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o1777])
+def test_records_lie_in_a_directory_as_open_as_out(image: FakeImage, mode: int) -> None:
+    image.out.chmod(mode)
+    assert image.run("--", "true").records
+    assert (image.out / "records").stat().st_mode & 0o7777 == mode
+
+
 def test_an_unwritable_record_is_told_and_the_job_runs(image: FakeImage) -> None:
     (image.out / "records").write_text("a file is in the way")
     done = image.run("--seed", "1", "echo", "ran")
