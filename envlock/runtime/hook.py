@@ -38,6 +38,11 @@ _TARGETS = {
     "jax": ("frameworks.jax", "after_import"),
     "joblib.parallel": ("tasks", "number_joblib"),
     "lightgbm": ("frameworks.lightgbm", "after_import"),
+    # A copy of multiprocessing that pickles by dill: Hugging Face datasets, pathos.
+    "multiprocess.pool": ("tasks", "number_pool"),
+    "multiprocess.process": ("processes", "number_processes"),
+    "multiprocess.spawn": ("processes", "hand_paths_on"),
+    "multiprocess.util": ("processes", "number_services"),
     "multiprocessing.pool": ("tasks", "number_pool"),
     "multiprocessing.process": ("processes", "number_processes"),
     "multiprocessing.spawn": ("processes", "hand_paths_on"),

@@ -9,7 +9,8 @@ it. What a child learns through its environment stands in ENVLOCK_PROC, ``owner|
   rank in its environment is the main process that a launcher made for that rank: its path is empty,
   so that ``ranks: shared`` means shared and every launcher gives the same seeds;
 - path is dotted ordinals, ``0.3``; what is no child has a letter first: ``s<k>`` a service of
-  multiprocessing, ``u<k>`` a child that nobody numbered, ``t<k>`` and ``m<k>`` tasks (``tasks.py``).
+  multiprocessing, ``u<k>`` a child that nobody numbered, ``t<k>``, ``m<k>`` and ``d<k>`` tasks
+  (``tasks.py``).
 
 A process that finds somebody else's path was made by a parent that numbers nothing. Claims in the
 spool number it, in order of start: below owner 0 the first claim takes the path itself (a shell

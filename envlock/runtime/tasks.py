@@ -7,7 +7,8 @@ names (``identity.py``) and is seeded as that:
 - ``concurrent.futures`` and joblib's processes: ``t<n>``, n the order in which this process handed
   its tasks out;
 - ``multiprocessing.Pool``: ``m<job>`` and the chunk's number, which Pool itself gives; ``map`` cuts
-  its items into chunks by the number of workers.
+  its items into chunks by the number of workers. ``d<job>`` in ``multiprocess``, which has a count of
+  its own.
 
 A generator that the job has seeded in the worker itself, in an initializer or a task, is left alone.
 So is everything under ``scheme: uniform``, where workers go on from their parent's state, and in
@@ -86,9 +87,12 @@ def number_pool(module: Any) -> None:
     from envlock.runtime import processes
 
     worker = module.worker
+    letter = "m" if module.__name__ == "multiprocessing.pool" else "d"
 
     def numbered_worker(inqueue: Any, *args: Any, **kwargs: Any) -> Any:
-        return worker(_Taken(inqueue) if _by_task() and _is_main_thread() else inqueue, *args, **kwargs)
+        if _by_task() and _is_main_thread():
+            inqueue = _Taken(inqueue, letter)
+        return worker(inqueue, *args, **kwargs)
 
     processes.replace(module, "worker", worker, numbered_worker)
 
@@ -96,8 +100,9 @@ def number_pool(module: Any) -> None:
 class _Taken:
     """A worker's queue of tasks."""
 
-    def __init__(self, queue: Any) -> None:
+    def __init__(self, queue: Any, letter: str) -> None:
         self._queue = queue
+        self._letter = letter
         self._parent = identity.parent_path()
 
     def __getattr__(self, attribute: str) -> object:
@@ -108,7 +113,7 @@ class _Taken:
         task = self._queue.get()
         if task is not None:
             job, chunk = task[:2]
-            _begin((*self._parent, f"m{job}", str(chunk)), max(job, chunk))
+            _begin((*self._parent, f"{self._letter}{job}", str(chunk)), max(job, chunk))
         return task
 
 

@@ -168,3 +168,15 @@ def test_the_tasks_of_joblib_are_numbered_however_they_are_batched(
     assert [task[0] for task in (*first, *second)] == [f"t{n}" for n in range(12)]
     assert [task[0] for task in (*third, *fourth)] == ["t12"] * 4 + ["t13"] * 4
     assert threads == [[""], [""]]
+
+
+def test_the_copy_that_pickles_by_dill_is_numbered_apart(tmp_path: Path, frameworks_python: str) -> None:
+    code = """
+    import multiprocess
+    for context in (mp.get_context("fork"), *map(multiprocess.get_context, ("fork", "spawn"))):
+        with context.Pool(2) as pool:
+            print(json.dumps(pool.map(draw, range(4), chunksize=1)))
+"""
+    found = twice(with_module(make(tmp_path, frameworks_python)), code)
+    expected = [[f"{job}.{chunk}" for chunk in range(4)] for job in ("m0", "d0", "d1")]
+    assert [[task[0] for task in line] for line in found] == expected
