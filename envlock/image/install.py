@@ -97,7 +97,15 @@ class _Places:
 
     def path(self, scheme: str, name: str) -> ImagePath:
         """Return the place of a scheme's file. Raises InputError for a place that is not the wheel's."""
-        path = self._schemes[scheme] / name
+        try:
+            path = self._schemes[scheme] / name
+        except InputError as error:
+            raise InputError(
+                "refused to install",
+                where=f"{self._filename}: {name!r}",
+                expected=error.expected,
+                found=error.found,
+            ) from error
         if path in self._reserved or _INTERPRETER_PATH.fullmatch(path.text):
             raise InputError(
                 "refused to install",
@@ -138,9 +146,15 @@ def _wheel_file(contents: WheelContents, file: WheelFile, places: _Places) -> In
 
 def _scheme(contents: WheelContents, name: str) -> tuple[str, str]:
     """Return the scheme of an entry and its path within that scheme."""
-    if not name.startswith(contents.data + "/"):
+    top, _, rest = name.partition("/")
+    if top != contents.data:
+        # pip takes every such directory for the wheel's own.
+        if rest and top.endswith(".data"):
+            raise InputError(
+                "unknown place", where=f"{contents.filename}: {name}", expected=contents.data, found=top
+            )
         return ("purelib" if contents.root_is_purelib else "platlib"), name
-    scheme, _, rest = name.removeprefix(contents.data + "/").partition("/")
+    scheme, _, rest = rest.partition("/")
     if scheme not in _SCHEMES or not rest:
         raise InputError(
             "unknown place",

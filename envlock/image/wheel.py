@@ -168,7 +168,9 @@ def read_contents(reader: WheelReader) -> WheelContents:
     dist_info = _dist_info(reader)
     record = f"{dist_info}/RECORD"
     recorded = parse_record(reader.text(record), reader.where(record))
-    entry_points = f"{dist_info}/entry_points.txt"
+    metadata, entry_points = f"{dist_info}/METADATA", f"{dist_info}/entry_points.txt"
+    if metadata not in reader.members:
+        raise InputError("not a wheel", where=reader.filename, expected=metadata, found="no such file")
     unrecorded = {record, f"{record}.jws", f"{record}.p7s"}
     return WheelContents(
         filename=reader.filename,

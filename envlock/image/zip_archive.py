@@ -194,7 +194,8 @@ def _check_names(entries: tuple[_Central, ...], where: str) -> None:
         except InputError:
             escapes = True
         if escapes:
-            refuse(f"{where}: {entry.name!r}", "a relative name without '..'", "one that could escape")
+            expected = "a relative name without '..' or '.wh.', of parts of at most 255 bytes"
+            refuse(f"{where}: {entry.name!r}", expected, "one that could escape, hide others or not be made")
         if entry.name in files:
             refuse(f"{where}: {entry.name}", "one entry a name", "two")
         files.add(entry.name)

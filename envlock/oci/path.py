@@ -2,7 +2,9 @@
 
 Rules kept here: absolute, POSIX, normalised (no empty, ``.`` or ``..`` part, no trailing slash), no
 NUL or other control character, encodable as UTF-8. A backslash is a character like others: systemd's
-units have some in their names.
+units have some in their names. No part begins with ``.wh.``: in a layer it would take away what lies below
+(OCI image-spec 1.1, layer.md, "Whiteouts"). No part has more bytes than a file system takes (255), and no
+path more than the kernel (4,096) where an engine keeps it some directories deep.
 """
 
 import re
@@ -11,7 +13,12 @@ from dataclasses import dataclass
 from envlock.runtime.errors import InputError
 
 # Parts that are neither "." nor "..", of anything but control characters and surrogates.
-_FORM = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+)+")
+_FORM = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z)|\.wh\.)[^/\x00-\x1f\x7f\ud800-\udfff]+)+")
+_PART, _WHOLE = 255, 3_840
+
+
+def _is_long(path: bytes) -> bool:
+    return len(path) > _WHOLE or any(len(part) > _PART for part in path.split(b"/"))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,12 +29,14 @@ class ImagePath:
 
     def __post_init__(self) -> None:
         """Refuse what is not absolute and normalised with InputError."""
-        if not _FORM.fullmatch(self.text):
-            raise InputError(
-                "not a path inside an image",
-                expected="an absolute, normalised path without '..' or control characters",
-                found=repr(self.text),
-            )
+        text = self.text
+        if not _FORM.fullmatch(text):
+            expected = "an absolute, normalised path without '..', '.wh.' or control characters"
+            raise InputError("not a path inside an image", expected=expected, found=repr(text))
+        # In ASCII, what is no longer than a part may be has no longer part.
+        if (len(text) > _PART or not text.isascii()) and _is_long(text.encode()):
+            expected = f"at most {_PART} bytes in a part of a path, and {_WHOLE} in all"
+            raise InputError("not a path inside an image", expected=expected, found=repr(text))
 
     def __str__(self) -> str:
         """Return the absolute path."""

@@ -60,6 +60,27 @@ WHEELS: dict[str, tuple[bytes, int, str]] = {
         3,
         "belongs to the interpreter",
     ),
+    "whiteout": (make_zip(recorded(Item(name="demo/.wh.a.py"))), 3, "demo/.wh.a.py"),
+    "whiteout of a directory": (make_zip(recorded(Item(name="demo/.wh..wh..opq"))), 3, ".wh..wh..opq"),
+    "whiteout of the environment": (
+        make_zip(recorded(Item(name="demo-1.0.data/data/.wh.bin"))),
+        3,
+        "demo-1.0.data/data/.wh.bin",
+    ),
+    "command that is a whiteout": (make_zip(with_entry_point(".wh.pip = demo:f")), 3, "without '..', '.wh.'"),
+    "command of two dots": (make_zip(with_entry_point(".. = demo:f")), 3, "refused to install"),
+    "name that no disk takes": (make_zip(recorded(Item(name=f"demo/{'a' * 256}"))), 3, "at most 255 bytes"),
+    "place climbing out": (make_zip(recorded(Item(name="demo-1.0.data/scripts/../x"))), 3, "scripts/../x"),
+    "place of another": (
+        make_zip(recorded(Item(name="other-1.0.data/scripts/x"))),
+        3,
+        "found other-1.0.data",
+    ),
+    "no METADATA": (
+        make_zip([item for item in PLAIN if not item.name.endswith("/METADATA")]),
+        3,
+        "expected demo-1.0.dist-info/METADATA",
+    ),
     "another distribution": (make_zip(wheel_items("other")), 3, "one .dist-info directory, of demo 1.0"),
 }
 

@@ -23,6 +23,12 @@ from envlock.runtime.errors import InputError
         "/opt/\n",
         "/\ud800",
         "/a\0b",
+        "/opt/.wh.env",
+        "/opt/.wh..wh..opq",
+        "/.wh.opt/env",
+        "/" + "a" * 256,
+        "/" + "é" * 128,
+        "/a" * 1921,
     ],
 )
 def test_what_is_not_absolute_and_normalised_is_refused(text: str) -> None:
@@ -30,7 +36,22 @@ def test_what_is_not_absolute_and_normalised_is_refused(text: str) -> None:
         ImagePath(text)
 
 
-@pytest.mark.parametrize("text", ["/opt/env", "/...", "/.hidden", "/a..b", "/a\\b", "/données", "/a b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/opt/env",
+        "/...",
+        "/.hidden",
+        "/a..b",
+        "/a\\b",
+        "/données",
+        "/a b",
+        "/.wh",
+        "/a.wh.b",
+        "/" + "a" * 255,
+        "/a" * 1920,
+    ],
+)
 def test_ordinary_names_are_accepted(text: str) -> None:
     assert str(ImagePath(text)) == text
 
