@@ -24,6 +24,7 @@ _OF_INSTALLERS = frozenset(
     }
 )
 _BYTECODE = (".pyc", ".pyo")
+_ARCHIVE = "is an archive of code, which no wheel holds: install its project with pip"
 _NO_CODE = "belongs to no distribution and is no Python code"
 
 
@@ -206,7 +207,7 @@ class Scan:
         elif is_importable(name):
             self._take(path, name)
         else:
-            self._found.named.append((name, _NO_CODE))
+            self._found.named.append((name, _ARCHIVE if name.endswith(".egg") else _NO_CODE))
 
     def _path_file(self, path: str, name: str) -> None:
         text = text_of(Path(path))

@@ -3,13 +3,14 @@
 Inside an image there is no such directory, so what reads it there fails or finds something else; and it
 says who built the files. What counts is the beginning of a path: ``/home/ann/x`` and a compiler's
 ``-I/home/ann/x``, not ``/home/anna`` and not ``/mnt/home/ann``, nor what follows a pattern's or an
-expression's end (``block?/root``, ``${TOP}/root``). Texts and binaries are searched alike.
+expression's end (``block?/root``, ``${TOP}/root``), nor XML's ``</root>``. Texts and binaries are
+searched alike.
 """
 
 import re
 from collections.abc import Sequence
 
-_FIRST, _LAST = rb"(?:[^\w.?*)\]}~]|-[ILR])", rb"[^\w.-]"
+_FIRST, _LAST = rb"(?:[^\w.?*)\]}~<]|-[ILR])", rb"[^\w.-]"
 _LONGEST_FIRST = 2
 # What stands before a file's first byte and after its last: no part of a path.
 _BOUND = b"\n"

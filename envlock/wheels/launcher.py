@@ -14,6 +14,7 @@ _IMPORT = re.compile(rb"^from ([\w.]+) import (\w+)$", re.MULTILINE)
 # What pip and distlib write when the interpreter's path is too long, or has a space, for a first line.
 _LONG_SHEBANG = re.compile(rb"#!/bin/sh\n'''exec' ([^\n]+) \"\$0\" \"\$@\"\n' '''\n")
 _SHEBANG = re.compile(rb"#!([^\n]+)\n")
+_OPTIONS = re.compile(rb"\A(#![^\s]+) -\w+\n")
 _PYTHON = re.compile(rb"python[\d.]*w?")
 
 
@@ -45,6 +46,11 @@ def is_generated(name: str, content: bytes, known: EntryPoints) -> bool:
     """Tell whether an installer made this script: by its name, or by what it calls (``pip3.11``)."""
     called = {(module.decode(), call.decode()) for module, call in _IMPORT.findall(content)}
     return name in known.names or (b"sys.exit(" in content and bool(called & known.targets))
+
+
+def as_installed(content: bytes) -> bytes:
+    """Return a script whose first line names an interpreter with options, without them: pipx adds ``-E``."""
+    return _OPTIONS.sub(b"\\1\n", content, count=1)
 
 
 def as_in_wheel(content: bytes, directory: str) -> bytes:

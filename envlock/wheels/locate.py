@@ -23,6 +23,7 @@ from envlock.lock.model import Gap, Package, Pairs, Source
 from envlock.wheels import build_facts
 from envlock.wheels.archive import OWN, Compressor
 from envlock.wheels.configuration import Index
+from envlock.wheels.launched import without_launchers
 from envlock.wheels.lookup import Answer, Found, Lookup
 from envlock.wheels.members import Contents, contents, installed
 from envlock.wheels.own import without_envlock
@@ -61,7 +62,7 @@ def locate(
     only what an earlier capture confirmed counts as found. A place that does not answer is a gap of each
     wheel that no other confirms. Raises IntegrityError when a file changed since it was verified.
     """
-    kept, gaps = without_envlock(distributions)
+    kept, gaps = without_envlock(tuple(map(without_launchers, distributions)))
     obstacles = {one.name: reason for one in kept if (reason := _obstacle(one)) is not None}
     usable = tuple(one for one in kept if one.name not in obstacles)
     lookup = Lookup(store=store, indexes=indexes, session=session, offline=offline)

@@ -23,7 +23,7 @@ from envlock.wheels.archive import OWN, PIECE, Compressor, Member
 from envlock.wheels.home_names import HomeNames
 from envlock.wheels.members import filename, metadata_directory
 
-_FORMAT = 2
+_FORMAT = 3
 SIDECAR = ".envlock/wheels"
 """Where repacked wheels lie, relative to the lockfile."""
 

@@ -96,6 +96,7 @@ def test_what_is_no_code_or_must_not_leave_is_named_and_left(site: Site) -> None
     site.put("homely.py", "PATH = '/home/ann/x'\n")
     site.put("odd\n.py")
     site.put("~umpy/__init__.py")
+    site.put("zipped-1.0-py3.11.egg", "PK")
     found, gaps = read(site, demo)
     assert found is not None
     assert sites.names(found) == ["left/__init__.py"]
@@ -108,6 +109,9 @@ def test_what_is_no_code_or_must_not_leave_is_named_and_left(site: Site) -> None
         "homely.py": "left out: belongs to no distribution and names a home directory",
         "left/id_rsa": "left out: belongs to no distribution and holds a secret",
         "odd\\n.py": "left out: belongs to no distribution and has a name that no wheel can hold",
+        "zipped-1.0-py3.11.egg": (
+            "left out: is an archive of code, which no wheel holds: install its project with pip"
+        ),
         "~umpy/ (1 file)": "left out: belongs to no distribution and is no Python code",
     }
 

@@ -30,6 +30,7 @@ def names(data: bytes, size: int) -> bool:
         (b"/home/an", False),
         (b"'block?/root', 'main/root'", False),
         (b"${TOP}/root/x [a-z]/root (x)/root", False),
+        (b"<root>1</root>", False),
         (b"", False),
     ],
 )

@@ -171,6 +171,22 @@ def test_a_file_edited_after_the_installation_is_carried_as_it_is(
     assert zipfile.ZipFile(store.path(package.wheel.sha256)).read("demo/__init__.py") == b"x = 2\n"
 
 
+def test_a_launcher_that_only_got_options_is_no_change_and_any_other_change_is(
+    environment: Environment, index: IndexSimulator, find: Locate
+) -> None:
+    made = wheel("demo", "1.0", BIG, entry_points="[console_scripts]\ndemo = demo:main\n")
+    index.add(made)
+    path = "../../../bin/demo"
+    installed = replace(environment.install(made), modified=(path,))
+    script = environment.prefix / "bin/demo"
+    first, _, rest = script.read_text().partition("\n")
+    script.write_text(f"{first} -sE\n{rest}")
+    package = only(find(installed))
+    assert (package.evidence, package.modified, package.modified_digest) == ("matched", (), None)
+    script.write_text(f"{first} -sE\nimport os\n{rest}")
+    assert only(find(installed)).modified == (path,)
+
+
 def test_a_server_without_ranges_sends_the_wheel_once_into_the_store(
     environment: Environment, index: IndexSimulator, find: Locate, store: Store
 ) -> None:
