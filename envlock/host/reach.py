@@ -15,7 +15,9 @@ import marshal
 import os
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from envlock.host.observation import SETTLED_AFTER, Clock, Observation
@@ -27,6 +29,9 @@ _CACHE = "__pycache__"
 # Of marshal: the last that writes the same values as the same bytes, whoever else holds them. It takes a
 # fifth of the time of text.
 _FORMAT = 2
+_status: Callable[[os.stat_result], tuple[int, ...]] = attrgetter(
+    "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,35 +89,47 @@ class _Look:
 
     def directory(self, path: str) -> tuple[list[str], list[str]]:
         """See what lies in a directory; return those in it, and links to others."""
+        try:
+            # By its handle, the kernel need not find the directory anew for each of its files.
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return self._listed(path, handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            self._note(path, error.errno)
+        return [], []
+
+    def _listed(self, path: str, handle: int) -> tuple[list[str], list[str]]:
         inner: list[str] = []
         links: list[str] = []
         seen: list[tuple[object, ...]] = []
-        try:
-            own = os.stat(path)
-            # Its times are of use only here: they change with every bytecode cache.
-            self.newest = max(self.newest, own.st_ctime_ns)
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        if entry.name != _CACHE:
-                            inner.append(entry.path)
-                            seen.append((entry.name,))
-                    elif entry.is_symlink():
-                        seen.append(self._link(entry, links))
-                    else:
-                        seen.append((entry.name, *self._told(entry.stat(follow_symlinks=False))))
-        except OSError as error:
-            self._note(path, error.errno)
-        else:
-            seen.sort()
-            self._note(path, own.st_dev, own.st_ino, own.st_mode, own.st_uid, *seen)
+        own = os.fstat(handle)
+        # Its times are of use only here: they change with every bytecode cache.
+        newest = own.st_ctime_ns
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if name != _CACHE:
+                        inner.append(f"{path}/{name}")
+                        seen.append((name,))
+                    continue
+                told = _status(entry.stat(follow_symlinks=False))
+                newest = max(newest, told[-1])
+                seen.append(
+                    (name, told, *self._link(f"{path}/{name}", links)) if entry.is_symlink() else (name, told)
+                )
+        self.newest = max(self.newest, newest)
+        seen.sort()
+        self._note(path, own.st_dev, own.st_ino, own.st_mode, own.st_uid, *seen)
         return inner, links
 
-    def _link(self, entry: "os.DirEntry[str]", links: list[str]) -> tuple[object, ...]:
-        target, is_directory = self._target(entry.path)
+    def _link(self, path: str, links: list[str]) -> tuple[object, ...]:
+        target, is_directory = self._target(path)
         if is_directory:
-            links.append(entry.path)
-        return (entry.name, *self._told(entry.stat(follow_symlinks=False)), *target)
+            links.append(path)
+        return target
 
     def file(self, path: str) -> None:
         """See one file, and what it leads to where it is a link."""
@@ -138,9 +155,9 @@ class _Look:
         return self._told(status), False
 
     def _told(self, status: os.stat_result) -> tuple[int, ...]:
-        changed = status.st_ctime_ns
-        self.newest = max(self.newest, changed)
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changed
+        told = _status(status)
+        self.newest = max(self.newest, told[-1])
+        return told
 
     def _note(self, *seen: Any) -> None:
         self.left -= len(seen)
