@@ -198,14 +198,18 @@ class _Entry:
 class _Writer:
     """Puts pieces behind one another and goes back to fill in a member's header."""
 
+    _entry: _Entry
+
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._entries: list[_Entry] = []
+        # As it will be written: of a million members an object each would take four times as much.
+        self._directory = bytearray()
+        self._count = 0
 
     def take(self, piece: _Piece, packed: bytes) -> None:
         if piece.first:
-            self._begin(piece.member)
-        entry = self._entries[-1]
+            self._entry = self._begin(piece.member)
+        entry = self._entry
         self._stream.write(packed)
         entry.crc = zlib.crc32(piece.data, entry.crc)
         entry.packed += len(packed)
@@ -213,7 +217,7 @@ class _Writer:
         if piece.last:
             self._end(entry)
 
-    def _begin(self, member: Member) -> None:
+    def _begin(self, member: Member) -> _Entry:
         name = member.name.encode()
         entry = _Entry(
             name=name,
@@ -224,19 +228,20 @@ class _Writer:
             zip64=member.size >= _MAX32 - (_MAX32 >> 8),
         )
         self._stream.write(entry.local_header())
-        self._entries.append(entry)
+        return entry
 
     def _end(self, entry: _Entry) -> None:
         self._stream.seek(entry.offset)
         self._stream.write(entry.local_header())
         self._stream.seek(0, os.SEEK_END)
+        self._directory += entry.central_header()
+        self._count += 1
 
     def finish(self) -> None:
         """Write the central directory and its end records (APPNOTE 4.3.14 to 4.3.16)."""
         start = self._stream.tell()
-        for entry in self._entries:
-            self._stream.write(entry.central_header())
-        size, count = self._stream.tell() - start, len(self._entries)
+        self._stream.write(self._directory)
+        size, count = len(self._directory), self._count
         if count >= _MAX16 or start >= _MAX32 or size >= _MAX32:
             self._write_zip64_end(start, size, count)
         shown = min(count, _MAX16)

@@ -17,7 +17,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from envlock.lock.environment import InstalledDistribution, RecordEntry
-from envlock.wheels.record import is_bytecode, is_made_by_installer
+from envlock.wheels.record import is_bytecode, is_made_by_installer, normal
 
 # The part of a platform tag that says how old a system may be, before the architecture.
 _LIBC = re.compile(r"(manylinux_\d+_\d+|manylinux\d+|musllinux_\d+_\d+|linux)_")
@@ -46,10 +46,13 @@ def candidates(distribution: InstalledDistribution, files: Iterable[IndexFile]) 
     version = Version(distribution.version)
     installed = frozenset[Tag]().union(*map(parse_tag, distribution.tags))
     metadata = _metadata_sha256(distribution)
+    # Of any rank below there is one of these in the name: seen quicker than the name is parsed.
+    interpreters = tuple({tag.interpreter for tag in installed}) or ("",)
     ranked = [
         (rank, file.filename, file)
         for file in files
         if None in (file.metadata_sha256, metadata) or file.metadata_sha256 == metadata
+        if any(one in file.filename.lower() for one in interpreters)
         if (rank := _rank(file.filename, distribution, version, installed)) is not None
     ]
     return tuple(file for _, _, file in sorted(ranked, key=lambda one: one[:2]))
@@ -57,7 +60,7 @@ def candidates(distribution: InstalledDistribution, files: Iterable[IndexFile]) 
 
 def same_files(distribution: InstalledDistribution, wheel: Iterable[RecordEntry]) -> bool:
     """Tell whether the wheel with this RECORD left the files that are installed."""
-    installed = {_normal(entry.path): entry for entry in distribution.record}
+    installed = {normal(entry.path): entry for entry in distribution.record}
     outside = [entry for path, entry in installed.items() if path.startswith(("../", "/"))]
     explained: set[str] = set()
     for entry in wheel:
@@ -102,12 +105,6 @@ def _metadata_sha256(distribution: InstalledDistribution) -> str | None:
     name = f"{distribution.dist_info}/METADATA"
     stated = next((entry.sha256 for entry in distribution.record if entry.path == name), None)
     return urlsafe_b64decode(f"{stated}=").hex() if stated is not None else None
-
-
-def _normal(path: str) -> str:
-    """Return a path without steps that lead nowhere; what surely has none as it is, which is quicker."""
-    has_none = "//" not in path and "./" not in path and not path.endswith((".", "/"))
-    return path if has_none else posixpath.normpath(path)
 
 
 def _without_libc(tags: Iterable[Tag]) -> set[tuple[str, str, str]]:

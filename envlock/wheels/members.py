@@ -22,7 +22,7 @@ from envlock.host.rooted import located
 from envlock.lock.environment import InstalledDistribution
 from envlock.wheels.archive import Member
 from envlock.wheels.launcher import EntryPoints, as_in_wheel, entry_points, is_generated
-from envlock.wheels.record import is_bytecode, is_made_by_installer
+from envlock.wheels.record import is_bytecode, is_made_by_installer, normal
 
 _INTERPRETER = re.compile(r"bin/python[0-9.]*")
 # Of ssh the user is part of the address: git@host.
@@ -47,12 +47,12 @@ def contents(distribution: InstalledDistribution) -> Contents:
     dist_info = distribution.dist_info
     scripts = entry_points(_text(installed(distribution, f"{dist_info}/entry_points.txt")))
     modified, replaced = frozenset(distribution.modified), frozenset(distribution.replaced)
-    listed = frozenset(posixpath.normpath(entry.path) for entry in distribution.record)
+    sources = _sources([normal(entry.path) for entry in distribution.record])
     members: dict[str, Member] = {}
     left_out: list[tuple[str, str]] = []
     for entry in distribution.record:
-        path = posixpath.normpath(entry.path)
-        if path in replaced or is_made_by_installer(path, dist_info) or _has_source(path, listed):
+        path = normal(entry.path)
+        if path in replaced or is_made_by_installer(path, dist_info) or _has_source(path, sources):
             continue
         # Files that differ from RECORD are hashed again, as they are now.
         sha256 = None if entry.path in modified else entry.sha256
@@ -175,11 +175,20 @@ def _is_interpreter(relative: PurePath) -> bool:
     return relative.as_posix() == "pyvenv.cfg" or _INTERPRETER.fullmatch(relative.as_posix()) is not None
 
 
-def _has_source(path: str, listed: frozenset[str]) -> bool:
+def _sources(paths: Sequence[str]) -> frozenset[str]:
+    """Return those of ``paths`` that bytecode among them is made from."""
+    return frozenset(map(_source_of, filter(is_bytecode, paths))).intersection(paths)
+
+
+def _source_of(path: str) -> str:
+    return f"{path.rpartition('.')[0]}.py"
+
+
+def _has_source(path: str, sources: frozenset[str]) -> bool:
     """Tell whether this is bytecode that the interpreter makes anew; without a source it is the module."""
     if not is_bytecode(path):
         return False
-    return "__pycache__" in path.split("/") or f"{path.rpartition('.')[0]}.py" in listed
+    return "__pycache__" in path.split("/") or _source_of(path) in sources
 
 
 def _carried(distribution: InstalledDistribution) -> Iterator[Member]:

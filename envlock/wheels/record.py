@@ -7,6 +7,7 @@ two RECORDs are compared entry by entry, never as bytes.
 import csv
 import io
 import json
+import posixpath
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
@@ -74,6 +75,12 @@ def encoded(digest: bytes) -> str:
 def content_digest(entries: Iterable[RecordEntry]) -> Digest:
     """Return what identifies an installed RECORD, whatever the order of its lines."""
     return Digest.of(json.dumps(sorted(entries, key=itemgetter(0))).encode())
+
+
+def normal(path: str) -> str:
+    """Return a path without steps that lead nowhere; what surely has none as it is: one string for both."""
+    has_none = "//" not in path and "./" not in path and not path.endswith((".", "/"))
+    return path if has_none else posixpath.normpath(path)
 
 
 def is_bytecode(path: str) -> bool:
