@@ -20,6 +20,7 @@ from envlock.lock import file
 from envlock.lock.drift import GRADES, PARTS, Drift, Grade, drift, unchecked
 from envlock.lock.environment import Environment
 from envlock.lock.model import Gap
+from envlock.wheels.launched import without_launchers
 from envlock.wheels.own import without_envlock
 
 _TITLES: dict[Grade, str] = {"breaks": "breaks", "results": "may change results", "none": "no effect"}
@@ -107,7 +108,9 @@ def _environment(python: Path | None, project: Path | None, store: Store, *, qui
         progress=plain.progress(quiet=quiet),
         store=store,
     )
-    return replace(found, distributions=without_envlock(found.distributions)[0])
+    # As a capture sees them.
+    of_the_job, _ = without_envlock(tuple(map(without_launchers, found.distributions)))
+    return replace(found, distributions=of_the_job)
 
 
 def without_hook(environ: Mapping[str, str], own_prefix: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """``envlock check`` against a small virtual environment of its own."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from envlock.lock import file
 from envlock.lock.drift import Drift, Grade
 from envlock.lock.environment import Environment
 from envlock.lock.model import Base, Lock, Package, Project, Wheel
+from envlock.wheels.record import encoded
 from tests.host.opened import watching_opened
 
 ROOT = Path(__file__).parents[2]
@@ -258,3 +260,20 @@ def test_the_hook_does_what_its_file_says(prefix: Path, lock: Lock, tmp_path: Pa
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr
+
+
+def test_a_launcher_that_got_an_option_is_no_drift(run: CheckRun, lock: Lock, prefix: Path) -> None:
+    script = prefix / "bin/demo"
+    record = next((prefix / "lib").glob("python*/site-packages/demo-1.0.dist-info/RECORD"))
+    before = record.read_text()
+    script.write_text(f"#!{prefix}/bin/python\nimport demo\n")
+    sha256 = encoded(hashlib.sha256(script.read_bytes()).digest())
+    record.write_text(f"{before}../../../bin/demo,sha256={sha256},1\n")
+    try:
+        for option, edited in ((" -sE", False), (" -sE\nimport os", True)):
+            script.write_text(f"#!{prefix}/bin/python{option}\nimport demo\n")
+            _, printed = run(lock, "--json")
+            assert ("bin/demo" in printed) is edited
+    finally:
+        record.write_text(before)
+        script.unlink()
