@@ -28,6 +28,7 @@ from envlock.image import dockerfile, terms
 from envlock.image import project as project_tree
 from envlock.image.plan import DEFAULT_CREATED, BuildOptions, Isa
 from envlock.lock.model import Lock
+from envlock.oci.name import ImageName
 from envlock.runtime.errors import UsageError
 from envlock.wheels import sidecar
 
@@ -153,6 +154,8 @@ def command(
     envlock build --from exp.bundle --offline   on a machine that has nothing else
     envlock build pylock.amd64.toml pylock.arm64.toml --no-bytecode -o registry:NAME:TAG
     """
+    if tag is not None:
+        ImageName.parse(tag)  # what nobody takes is told before an image is built for it
     bundle = None if bundle_reference is None else inputs.bundle(bundle_reference, ca_bundle)
     code = None if project is None else project_tree.read(project)
     settings = BuildOptions(
@@ -226,12 +229,12 @@ def _tell(built: docker_backend.Built, *, as_json: bool, quiet: bool) -> None:
         terminal.err.print(f"built {', '.join(written)}, {built.identity}", markup=False)
 
 
-def _refuse_asked(why: str, options: Mapping[str, object]) -> None:
-    """Raise UsageError for those of ``options`` that were given and would be passed over."""
-    asked = [name for name, value in options.items() if value]
+def _refuse_asked(why: str, given: Mapping[str, object]) -> None:
+    """Raise UsageError for what was ``given`` (option → value) and would be passed over."""
+    asked = [name for name, value in given.items() if value]
     if asked:
         hint = "the daemonless build, without either, does all of these"
-        raise UsageError(why, expected=f"no {' or '.join(options)}", found=", ".join(asked), hint=hint)
+        raise UsageError(why, expected=f"no {' or '.join(given)}", found=", ".join(asked), hint=hint)
 
 
 def _only(requests: Sequence[Request]) -> Request:

@@ -8,10 +8,12 @@ provenance are listed under the image in a registry, and lie beside a directory 
 An engine keeps none.
 """
 
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Final, Literal, get_args
 
 from envlock.cli.product import Product, combined
@@ -22,6 +24,7 @@ from envlock.host.store import Store
 from envlock.oci import archive, layout
 from envlock.oci.artifact import EMPTY
 from envlock.oci.model import ImageIndex
+from envlock.oci.name import ImageName
 from envlock.oci.registry import referrers
 from envlock.oci.registry.client import Repository, connected
 from envlock.oci.registry.push import push, push_index
@@ -56,13 +59,19 @@ class Destination:
             )
 
     def reach(self, ca_bundle: str | None) -> None:
-        """Raise UnreachableError where a registry does not answer or knows no such login.
+        """Raise UnreachableError where an engine or a registry does not answer, or knows no such login.
 
         That is worth knowing before an image is built for it. Whether the login may push is told by pushing.
         """
         if self.kind == "registry":
             with connected(Reference.parse(self.target), os.environ, ca_bundle) as repository:
                 is_there(repository, Digest.of(EMPTY))
+        elif self.kind in ("docker", "podman"):
+            self._engine().reach()
+
+    def _engine(self) -> ModuleType:
+        # Other destinations need neither, and Docker's library is slow to import.
+        return importlib.import_module(f"envlock.engines.{self.kind}")
 
     def write(
         self,
@@ -89,11 +98,7 @@ class Destination:
                 for blob in layout.distinct_blobs(image):
                     store.vouch(blob.digest)
             case "docker" | "podman":
-                # Other destinations need neither, and Docker's library is slow to import.
-                from envlock.engines import docker, podman  # noqa: PLC0415
-
-                engine = docker if self.kind == "docker" else podman
-                engine.load(products[0].image, blobs, self.target)
+                self._engine().load(products[0].image, blobs, self.target)
                 return
             case _:
                 archive.write(image, blobs, Path(self.target), tag)
@@ -118,13 +123,16 @@ def _push(products: Sequence[Product], repository: Repository, store: Store, pro
 
 
 def parse_destination(text: str) -> Destination:
-    """Read ``KIND:TARGET``. Raises UsageError, or InputError for a name that no registry takes."""
+    """Read ``KIND:TARGET``. Raises UsageError, or InputError for a name that nobody takes."""
     for kind in get_args(Kind):
         if text.startswith(f"{kind}:") and text != f"{kind}:":
+            target = text.removeprefix(f"{kind}:")
+            # A name that nobody takes is told before an image is built for it.
             if kind == "registry":
-                # A name that no registry takes is told before an image is built for it.
-                Reference.parse(text.removeprefix("registry:"))
-            return Destination(kind=kind, target=text.removeprefix(f"{kind}:"))
+                Reference.parse(target)
+            elif kind in ("docker", "podman"):
+                ImageName.parse(target)
+            return Destination(kind=kind, target=target)
     raise UsageError(
         "not a place for an image",
         where=f"-o {text}",

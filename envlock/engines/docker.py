@@ -74,14 +74,19 @@ def prepare(opened: OpenedImage, progress: Progress) -> Docker:
     return Docker(image=facts, client=client, name=str(found.id))
 
 
+def reach() -> None:
+    """Raise UnreachableError when no engine answers."""
+    with _connected() as client:
+        client.close()
+
+
 def answers() -> bool:
     """Say whether a Docker engine answers."""
     try:
-        with _connected() as client:
-            client.close()
-            return True
+        reach()
     except UnreachableError:
         return False
+    return True
 
 
 def load(image: Image, blobs: Blobs, tag: str) -> None:

@@ -63,6 +63,13 @@ def prepare(opened: OpenedImage, progress: Progress) -> Podman:
     return Podman(image=facts, name=name)
 
 
+def reach() -> None:
+    """Raise UnreachableError when podman can't be used."""
+    done = _run("version")
+    if done.exit_code:
+        raise _refused(done)
+
+
 def load(image: Image, blobs: Blobs, tag: str) -> None:
     """Load ``image`` into podman as ``tag``. Raises UnreachableError when it refuses."""
     with scratch_directory() as scratch:

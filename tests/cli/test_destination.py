@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
-from envlock.cli.destination import Destination, parse_destination
-from envlock.runtime.errors import UsageError
+from envlock.cli import main
+from envlock.cli.destination import Destination, Kind, parse_destination
+from envlock.runtime.errors import InputError, UnreachableError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,30 @@ def test_anything_else_is_refused_with_the_kinds_that_there_are(text: str) -> No
         parse_destination(text)
     assert "oci-archive:FILE" in str(caught.value)
     assert caught.value.where == f"-o {text}"
+
+
+@pytest.mark.parametrize("kind", ["docker", "podman", "registry"])
+def test_a_name_that_nobody_takes_is_refused(kind: Kind) -> None:
+    with pytest.raises(InputError, match="not an image name"):
+        parse_destination(f"{kind}:team/Upper:1")
+
+
+def test_a_tag_that_nobody_takes_is_told_before_the_lock_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="3"):
+        main.main(["build", "-t", "team/Upper:1"])
+    assert "not an image name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("docker", "no Docker engine answers"), ("podman", "podman can't be used")]
+)
+def test_an_engine_that_is_not_there_is_told_before_anything_is_built(
+    kind: Kind, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(UnreachableError, match=message):
+        Destination(kind=kind, target="team/exp:1").reach(None)
