@@ -10,6 +10,7 @@ Rules kept here (docs/adr/0025-remembered-lock.md):
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from envlock.capture import contents, cuda, elf, host_definition
@@ -122,10 +123,10 @@ def _recorded(distributions: Iterable[InstalledDistribution], covered: _Covered)
     """Yield the files of distributions that lie in no tree."""
     for one in distributions:
         site = str(one.site)
-        paths = [entry.path if entry.path.startswith("/") else f"{site}/{entry.path}" for entry in one.record]
-        paths += [str(file.path) for file in one.carried]
-        paths += [str(one.direct_url.local)] if one.direct_url is not None and one.direct_url.local else []
-        yield from (path for path in paths if not covered.has(path))
+        paths = (entry.path if entry.path.startswith("/") else f"{site}/{entry.path}" for entry in one.record)
+        carried = (str(file.path) for file in one.carried)
+        local = [str(one.direct_url.local)] if one.direct_url is not None and one.direct_url.local else []
+        yield from (path for path in chain(paths, carried, local) if not covered.has(path))
 
 
 def _of_host(files: HostFiles, database: Database) -> Iterator[str]:

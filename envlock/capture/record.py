@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from envlock.core.digest import Digest
@@ -23,6 +24,7 @@ from envlock.host.store import Store
 from envlock.lock.environment import InstalledDistribution, RecordEntry
 
 _BATCH = 64
+_LINES = 4096
 _VERIFIED = "installed-files"
 
 
@@ -147,7 +149,16 @@ def _content(distribution: InstalledDistribution, changed: Mapping[str, str]) ->
 
 
 def _digest_of(lines: Iterable[str]) -> Digest:
-    return Digest.of("\n".join(lines).encode("utf-8", "surrogateescape"))
+    return Digest(_hash_of(lines, "\n"))
+
+
+def _hash_of(lines: Iterable[str], between: str) -> str:
+    """Return the SHA-256, in hex, of all lines joined; a million are not joined in memory."""
+    state, waiting, before = hashlib.sha256(), iter(lines), ""
+    while batch := tuple(islice(waiting, _LINES)):
+        state.update((before + between.join(batch)).encode("utf-8", "surrogateescape"))
+        before = between
+    return state.hexdigest()
 
 
 def _entries(distribution: InstalledDistribution) -> Iterator[RecordEntry]:
@@ -161,7 +172,7 @@ def _entries(distribution: InstalledDistribution) -> Iterator[RecordEntry]:
 def _recorded(distribution: InstalledDistribution) -> str:
     """Return one hash of all paths and hashes that are recorded."""
     lines = (f"{entry.path}\0{entry.sha256}\0" for entry in _entries(distribution))
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    return _hash_of(lines, "")
 
 
 def _paths(distribution: InstalledDistribution) -> Iterator[str]:

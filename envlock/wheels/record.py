@@ -5,6 +5,7 @@ two RECORDs are compared entry by entry, never as bytes.
 """
 
 import csv
+import hashlib
 import io
 import json
 import posixpath
@@ -17,6 +18,8 @@ from envlock.core.digest import Digest
 from envlock.lock import record_lines
 from envlock.lock.environment import RecordEntry
 
+# Lines that are hashed at once: of a million, all would be 100 MB more.
+_BATCH = 4096
 _SHA256 = re.compile(r"sha256=([A-Za-z0-9_-]{43})=?")
 # Written by the installer beside what the wheel brought: pip, uv, and signatures that no longer hold.
 _MADE_BY_INSTALLERS = frozenset(
@@ -74,7 +77,10 @@ def encoded(digest: bytes) -> str:
 
 def content_digest(entries: Iterable[RecordEntry]) -> Digest:
     """Return what identifies an installed RECORD, whatever the order of its lines."""
-    return Digest.of(json.dumps(sorted(entries, key=itemgetter(0))).encode())
+    state, ordered = hashlib.sha256(), sorted(entries, key=itemgetter(0))
+    for at in range(0, len(ordered), _BATCH):
+        state.update(json.dumps(ordered[at : at + _BATCH]).encode())
+    return Digest(state.hexdigest())
 
 
 def normal(path: str) -> str:
