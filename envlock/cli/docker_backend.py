@@ -47,7 +47,8 @@ def build(request: Request, names: tuple[str, ...], store: Store, progress: Prog
 
     Raises UnreachableError when no engine answers or it can't build, and as gathering the wheels does.
     """
-    from envlock.engines import docker  # noqa: PLC0415 # slow to import, and only this backend needs it
+    # Slow to import, and only this backend needs it.
+    from envlock.engines import docker, docker_build  # noqa: PLC0415
 
     source = request.source
     wheels = gathered(request, store, progress)
@@ -59,7 +60,7 @@ def build(request: Request, names: tuple[str, ...], store: Store, progress: Prog
     with scratch_directory() as scratch, progress.task("building with Docker", None):
         directory = scratch / "context"
         emit(request, directory, wheels, ground)
-        identity = docker.build_directory(directory, names[0])
+        identity = docker_build.build_directory(directory, names[0])
     for name in names[1:]:
         docker.name(identity, name)
     return Built(identity=identity, tags=names)

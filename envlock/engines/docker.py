@@ -1,26 +1,24 @@
 """A Docker engine, through its API (also podman's, which speaks the same one on DOCKER_HOST)."""
 
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import docker
-from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.models.images import Image as DockerImage
 from docker.types import DeviceRequest
 from docker.types import Mount as DockerMount
 from docker.utils.socket import frames_iter
-from requests.exceptions import RequestException
 
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
 from envlock.engines.configuration import ENVIRONMENT_ID_LABEL, parse
+from envlock.engines.docker_client import connected, told
 from envlock.engines.engine import ImageFacts, Job
 from envlock.host import streams
 from envlock.host.files import scratch_directory
@@ -32,13 +30,6 @@ from envlock.oci.reader import OpenedImage
 from envlock.runtime.errors import InputError, UnreachableError
 
 _ATTACHED = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-# Docker's predefined build arguments: not kept in a history (Dockerfile reference, ARG).
-_PROXIES = tuple(
-    spelled
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-    for spelled in (name, name.lower())
-)
-_HINT = "is it running, and DOCKER_HOST right? --engine embedded and images on disk (oci:DIR) need none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +42,7 @@ class Docker:
 
     def run(self, job: Job) -> int:
         """Run ``job``; see :class:`envlock.engines.engine.Engine`."""
-        with _told():
+        with told():
             container = self.client.containers.create(self.name, list(job.arguments), **_options(job))
             try:
                 return _attend(container, job, self.client)
@@ -69,14 +60,14 @@ def prepare(opened: OpenedImage, progress: Progress) -> Docker:
         manifest_digest=opened.image.digest,
         environment_id=parse(opened.image.config, str(opened.image.config_digest)).environment_id,
     )
-    with _connected() as client:
+    with connected() as client:
         found = _find(client, facts) or _load(client, opened, progress)
     return Docker(image=facts, client=client, name=str(found.id))
 
 
 def reach() -> None:
     """Raise UnreachableError when no engine answers."""
-    with _connected() as client:
+    with connected() as client:
         client.close()
 
 
@@ -91,14 +82,14 @@ def answers() -> bool:
 
 def load(image: Image, blobs: Blobs, tag: str) -> None:
     """Load ``image`` into the engine as ``tag``. Raises UnreachableError when no engine answers."""
-    with _connected() as client, closing(client):
+    with connected() as client, closing(client):
         _send(client, image, blobs, tag)
 
 
 def ensure(image: Image, blobs: Blobs, tag: str) -> None:
     """See to it that the engine has ``image`` as ``tag``. Raises UnreachableError when no engine answers."""
     facts = ImageFacts(config_digest=image.config_digest, manifest_digest=image.digest, environment_id=None)
-    with _connected() as client, closing(client):
+    with connected() as client, closing(client):
         found = _find(client, facts)
         if found is None:
             _send(client, image, blobs, tag)
@@ -108,13 +99,13 @@ def ensure(image: Image, blobs: Blobs, tag: str) -> None:
 
 def name(identity: str, tag: str) -> None:
     """Give the engine's image ``identity`` one more name."""
-    with _connected() as client, closing(client):
+    with connected() as client, closing(client):
         client.images.get(identity).tag(tag)
 
 
 def tagged(tag: str) -> Docker:
     """Return the engine for an image that it already has. Raises InputError when it has none of this name."""
-    with _connected() as client:
+    with connected() as client:
         try:
             found = client.images.get(tag)
         except ImageNotFound as error:
@@ -148,7 +139,7 @@ class Kept:
 
 def image_kept(name: str) -> Kept:
     """Return the image ``name``. Raises InputError when the engine has none, UnreachableError without one."""
-    with _connected() as client, closing(client):
+    with connected() as client, closing(client):
         try:
             attributes = client.images.get(name).attrs
         except ImageNotFound as error:
@@ -168,7 +159,7 @@ def _instead(client: docker.DockerClient, name: str) -> str:
 
 def container_kept(name: str) -> Kept:
     """Return the container ``name``, running or not. Raises as :func:`image_kept`."""
-    with _connected() as client, closing(client):
+    with connected() as client, closing(client):
         try:
             attributes = client.containers.get(name).attrs
         except NotFound as error:
@@ -179,51 +170,16 @@ def container_kept(name: str) -> Kept:
     return Kept(identity=str(attributes["Id"]), config=_config(attributes, image))
 
 
-def build_directory(directory: Path, tag: str) -> str:
-    """Build the Dockerfile in ``directory`` as ``tag``, without a network, and return the image's ID.
-
-    Raises UnreachableError when no engine answers or it can't build.
-    """
-    with _connected() as client, closing(client), _built():
-        made, _ = client.images.build(path=str(directory), tag=tag, network_mode="none", rm=True)
-    return str(made.id)
-
-
-def build(dockerfile: bytes, environ: Mapping[str, str], hint: str | None = None) -> str:
-    """Build an image from a Dockerfile that copies nothing, and return its ID.
-
-    The usual proxy variables go along, as ``docker build`` does it: they are no part of the image. Raises
-    UnreachableError when no engine answers or it can't build, then with ``hint``.
-    """
-    proxies = {name: environ[name] for name in _PROXIES if environ.get(name)}
-    with _connected() as client, closing(client), _built(hint):
-        made, _ = client.images.build(fileobj=io.BytesIO(dockerfile), buildargs=proxies, rm=True)
-    return str(made.id)
-
-
-@contextmanager
-def _built(hint: str | None = None) -> Iterator[None]:
-    """Turn a build's failure into one message, with the last that it said."""
-    try:
-        yield
-    except BuildError as error:
-        said = [str(line["stream"]).strip() for line in error.build_log if line.get("stream", "").strip()]
-        found = f"{error.msg}: {said[-1] if said else ''}"
-        raise UnreachableError(
-            "the Docker engine could not build an image", found=found, hint=hint
-        ) from error
-
-
 def save(image: Kept, sink: Sink) -> None:
     """Write the image into ``sink`` as ``docker save`` does. Raises UnreachableError when that fails."""
-    with _connected() as client, closing(client):
+    with connected() as client, closing(client):
         for piece in client.api.get_image(image.identity):
             sink.write(piece)
 
 
 def export(container: Kept, sink: Sink) -> None:
     """Write the container's files into ``sink`` as one tar, without what is mounted in it."""
-    with _connected() as client, closing(client):
+    with connected() as client, closing(client):
         for piece in client.api.export(container.identity):
             sink.write(piece)
 
@@ -315,32 +271,3 @@ class _Signals:
     def started(self) -> None:
         for number in tuple(self._kept):
             self.send(number)
-
-
-@contextmanager
-def _connected() -> Iterator[docker.DockerClient]:
-    """Yield a client that has answered once; it is closed when the block fails.
-
-    From then on it is waited for: an image of gigabytes is loaded before the engine says a word.
-    """
-    with _told(), ExitStack() as failed:
-        client = docker.from_env()
-        failed.callback(client.close)
-        client.ping()
-        client.api.timeout = None  # type: ignore[assignment]  # requests' word for no limit
-        yield client
-        failed.pop_all()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn the SDK's errors into one message."""
-    try:
-        yield
-    except (DockerException, RequestException) as error:
-        explanation = error.explanation if isinstance(error, APIError) else None
-        raise UnreachableError(
-            "the Docker engine refused" if explanation else "no Docker engine answers",
-            found=str(explanation or error),
-            hint=None if explanation else _HINT,
-        ) from error

@@ -10,7 +10,7 @@ from typing import Final
 from envlock.capture import base_fit
 from envlock.capture.base_contents import BaseContents
 from envlock.core.progress import Progress
-from envlock.engines import docker, inspection, unpacked
+from envlock.engines import docker_build, inspection, unpacked
 from envlock.engines.base_reference import BaseReference
 from envlock.engines.bases import Standing
 from envlock.host.store import Store
@@ -121,7 +121,7 @@ def _built(dockerfile: Path, progress: Progress, ca_bundle: str | None) -> str:
         found = os.strerror(error.errno or 0)
         raise InputError("no such Dockerfile", where=str(dockerfile), found=found) from error
     with progress.task(f"building {dockerfile.name} with Docker", None):
-        return docker.build(text, os.environ, None if ca_bundle is None else _CA_HINT)
+        return docker_build.build(text, os.environ, None if ca_bundle is None else _CA_HINT)
 
 
 def _on_top(

@@ -88,7 +88,8 @@ def privileged(opened: OpenedImage, store: Store) -> tuple[str, ...]:
     known = (store.fact(_PRIVILEGED, key) or {}).get("paths")
     if isinstance(known, list):
         return tuple(map(str, known))
-    seen = merged(read_layer(opened, layer, lambda _: False) for layer in opened.image.layers)
+    layers = (read_layer(opened, layer, lambda _: False, hashed=False) for layer in opened.image.layers)
+    seen = merged(layers)
     found = sorted(
         path for path, entry in seen.items() if entry.kind in ("file", "hard link") and entry.mode & _SET_ID
     )

@@ -40,7 +40,7 @@ class Entry:
     mtime: int
     size: int = 0
     sha256: str | None = None
-    """Of a file's bytes."""
+    """Of a file's bytes, where they were hashed."""
     target: str | None = None
     """Where a link leads."""
 
@@ -53,7 +53,9 @@ class LayerContents:
     kept: Mapping[str, bytes]
 
 
-def read_layer(opened: OpenedImage, layer: Layer, keep: Callable[[str], bool]) -> LayerContents:
+def read_layer(
+    opened: OpenedImage, layer: Layer, keep: Callable[[str], bool], *, hashed: bool = True
+) -> LayerContents:
     """List a layer. Files whose path ``keep`` accepts also come with their bytes.
 
     Raises InputError for a malformed layer and IntegrityError for a blob with wrong bytes.
@@ -72,7 +74,7 @@ def read_layer(opened: OpenedImage, layer: Layer, keep: Callable[[str], bool]) -
                     if path in estargz.NOT_OF_THE_IMAGE:
                         continue
                     wanted = member.size <= _KEPT_BYTES and keep(path)
-                    entry, data = _entry(archive, member, wanted=wanted)
+                    entry, data = _entry(archive, member, wanted=wanted, hashed=hashed)
                     entries.append((path, entry))
                     if wanted and data is not None:
                         kept[path] = data
@@ -111,9 +113,12 @@ def _remove_below(seen: dict[str, Entry], directory: str) -> None:
         del seen[path]
 
 
-def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo, *, wanted: bool) -> tuple[Entry, bytes | None]:
+def _entry(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, *, wanted: bool, hashed: bool
+) -> tuple[Entry, bytes | None]:
     kind = _kind(member)
-    digest, data = _content(archive, member, wanted=wanted) if kind == "file" else (None, None)
+    read = kind == "file" and (hashed or wanted)
+    digest, data = _content(archive, member, wanted=wanted) if read else (None, None)
     entry = Entry(
         kind=kind,
         mode=member.mode & 0o7777,
