@@ -85,5 +85,11 @@ def _put(tensorflow: Any, owner: Any, name: str, replacement: Callable[..., Any]
     original = getattr(owner, name)
     operations = import_module("tensorflow.python.ops.math_ops")
     for place in (owner, operations, tensorflow, tensorflow.math, tensorflow.nn):
-        if getattr(place, name, None) is original:
+        if _is_same(getattr(place, name, None), original):
             processes.replace(place, name, original, replacement)
+
+
+def _is_same(found: Any, original: Any) -> bool:
+    """Whether ``found`` is the function, or that before a decorator: gradients call it by math_ops."""
+    names = [(getattr(one, "__module__", None), getattr(one, "__name__", None)) for one in (found, original)]
+    return found is original or (found is not None and names[0] == names[1])

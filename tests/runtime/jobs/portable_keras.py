@@ -12,6 +12,8 @@ layers = keras.layers
 FUNCTIONS: dict[str, Any] = {
     "divided by a root": lambda x: x / tf.sqrt(x + 1),
     "gelu": tf.nn.gelu,
+    "gradient of log": lambda x: tf.gradients(tf.math.log(x + 1), x)[0],
+    "gradient of log1p": lambda x: tf.gradients(tf.math.log1p(x), x)[0],
     "l2_normalize": tf.math.l2_normalize,
     "one divided": lambda x: 1 / x,
     "power": lambda x: x**-0.5,
