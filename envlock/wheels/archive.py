@@ -196,7 +196,7 @@ class _Entry:
 
 
 class _Writer:
-    """Puts pieces behind one another and goes back to fill in a member's header."""
+    """Puts pieces behind one another and goes back to fill in the header of a member in many."""
 
     _entry: _Entry
 
@@ -208,32 +208,35 @@ class _Writer:
 
     def take(self, piece: _Piece, packed: bytes) -> None:
         if piece.first:
-            self._entry = self._begin(piece.member)
+            self._entry = self._begin(piece)
         entry = self._entry
-        self._stream.write(packed)
         entry.crc = zlib.crc32(piece.data, entry.crc)
         entry.packed += len(packed)
         entry.size += len(piece.data)
+        if piece.first:
+            self._stream.write(entry.local_header())
+        self._stream.write(packed)
         if piece.last:
-            self._end(entry)
+            self._end(entry, whole=piece.first)
 
-    def _begin(self, member: Member) -> _Entry:
+    def _begin(self, piece: _Piece) -> _Entry:
+        member = piece.member
         name = member.name.encode()
-        entry = _Entry(
+        return _Entry(
             name=name,
             flags=0 if name.isascii() else _UTF8,
             mode=0o100755 if member.executable else 0o100644,
             offset=self._stream.tell(),
             # Deflate adds at most some bytes a piece; what is near the limit gets the wide fields.
-            zip64=member.size >= _MAX32 - (_MAX32 >> 8),
+            zip64=not piece.last and member.size >= _MAX32 - (_MAX32 >> 8),
         )
-        self._stream.write(entry.local_header())
-        return entry
 
-    def _end(self, entry: _Entry) -> None:
-        self._stream.seek(entry.offset)
-        self._stream.write(entry.local_header())
-        self._stream.seek(0, os.SEEK_END)
+    def _end(self, entry: _Entry, *, whole: bool) -> None:
+        """Write the header anew, unless it was written when all was known: most members are one piece."""
+        if not whole:
+            self._stream.seek(entry.offset)
+            self._stream.write(entry.local_header())
+            self._stream.seek(0, os.SEEK_END)
         self._directory += entry.central_header()
         self._count += 1
 
