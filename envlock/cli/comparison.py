@@ -45,8 +45,20 @@ def print_comparison(comparison: Comparison, titles: tuple[str, ...]) -> None:
         terminal.out.print(f"     and {hidden} more: --json lists them all")
     for line in _numerics(comparison, word):
         terminal.out.print(line)
-    if comparison.verdict == "different" and not (comparison.differences or _computed_otherwise(comparison)):
-        terminal.out.print(
+    if comparison.verdict == "different":
+        for line in _not_repeating(comparison):
+            terminal.out.print(line)
+
+
+def _not_repeating(comparison: Comparison) -> Iterator[str]:
+    """Yield what in the job itself gives another result each time."""
+    for suspect in comparison.suspects[:_MOST_REASONS]:
+        yield f"[bold]why[/]  {escape(printable(f'{suspect.subject}: {suspect.reason}'))}"
+    hidden = len(comparison.suspects) - _MOST_REASONS
+    if hidden > 0:
+        yield f"     and {hidden} more places: --json lists them all"
+    if not (comparison.differences or comparison.suspects or _computed_otherwise(comparison)):
+        yield (
             "[bold]why[/]  nothing recorded differs: the job itself does not repeat. "
             "Try `determinism: strict`, which refuses what can't be made deterministic"
         )

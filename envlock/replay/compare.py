@@ -19,9 +19,10 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from envlock.replay.contents.findings import Inside, PartDifference
-from envlock.replay.context import Difference, differences
+from envlock.replay.context import Difference, differences, suspects
 from envlock.runtime.errors import InputError
 from envlock.runtime.fingerprint.agreement import Agreement, agree
+from envlock.runtime.image import Gap
 from envlock.runtime.record import FileHash, RunRecord
 
 Verdict = Literal["identical", "different"]
@@ -52,6 +53,8 @@ class Comparison:
     exit_statuses: tuple[int | None, ...]
     outputs: tuple[OutputComparison, ...]
     differences: tuple[Difference, ...]
+    suspects: tuple[Gap, ...]
+    """Places of the job and what no seed repeats there, whether or not results differ."""
     numerics: Agreement | None
     """How the fingerprints compare; None where fewer than two records hold one."""
 
@@ -85,6 +88,7 @@ def compare(records: tuple[RunRecord, ...], inside: tuple[Inside, ...] = ()) -> 
         exit_statuses=statuses,
         outputs=outputs,
         differences=differences(records),
+        suspects=suspects(records),
         numerics=_numerics(records),
     )
 
@@ -108,6 +112,7 @@ def to_document(comparison: Comparison) -> dict[str, object]:
             {"subject": difference.subject, "values": list(difference.values)}
             for difference in comparison.differences
         ],
+        "suspects": [one.as_dict() for one in comparison.suspects],
         "numerics": None if comparison.numerics is None else _numerics_document(comparison.numerics),
     }
 

@@ -5,6 +5,8 @@ Pure. The order is the order in which a person should look: what ran, from which
 
 from dataclasses import dataclass
 
+from envlock.runtime import told
+from envlock.runtime.image import Gap
 from envlock.runtime.record import RunRecord
 
 
@@ -30,6 +32,15 @@ def differences(records: tuple[RunRecord, ...]) -> tuple[Difference, ...]:
     )
 
 
+def suspects(records: tuple[RunRecord, ...]) -> tuple[Gap, ...]:
+    """Return what ran in any of the runs and gives another result each time, whatever is the same."""
+    found = {gap for record in records for gap in record.gaps if told.is_unrepeatable(gap)}
+    for record in records:
+        found.update(Gap(one.where, f"ran {one.operation}, {_NO_VARIANT}") for one in record.nondeterministic)
+    return tuple(sorted(found))
+
+
+_NO_VARIANT = "which has no deterministic variant"
 _INPUT = "input "
 _SEEDING = frozenset(("seed", "experiment", "trial", "seeding", "rank"))
 

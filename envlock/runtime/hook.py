@@ -56,6 +56,7 @@ _TARGETS = {
     "subprocess": ("processes", "number_subprocesses"),
     "tensorflow": ("frameworks.tensorflow", "after_import"),
     "torch": ("frameworks.torch", "after_import"),
+    "uuid": ("entropy", "after_uuid"),
     "xgboost": ("frameworks.xgboost", "after_import"),
 }
 REFUSED = 121

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from envlock.runtime.reader import Mapping
 
 
+_NO_SEED = ", which no seed repeats"
+
+
 class HandedSeed(Value):
     """A seed that was handed out. ``process`` as ``rank/0/proc/1``; ``stream`` as ``numpy/gen/0``."""
 
@@ -73,6 +76,11 @@ def read(lines: Iterable[tuple[str, ...]]) -> Told:
     )
 
 
+def is_unrepeatable(gap: Gap) -> bool:
+    """Whether the gap names a line of the job that took what no seed repeats."""
+    return gap.reason.endswith(_NO_SEED)
+
+
 def seed_of(section: Mapping) -> HandedSeed:
     """Return the seed of a record's document. Raises InputError, as all below."""
     return HandedSeed(section.text("process", ""), section.text("stream", None), _digits(section, "value"))
@@ -125,8 +133,8 @@ def _generators(process: str, stream: str, count: str) -> Gap:
     return Gap(process, reason)
 
 
-def _entropy(where: str) -> Gap:
-    return Gap(where, "took random bytes from the operating system, which no seed repeats")
+def _unrepeatable(where: str, what: str) -> Gap:
+    return Gap(where, f"{what}{_NO_SEED}")
 
 
 def _number(text: str) -> int:
@@ -145,11 +153,11 @@ def _digits(section: Mapping, key: str) -> int:
 
 
 _KINDS: dict[str, Callable[..., Value]] = {
-    "entropy": _entropy,
     "gap": Gap,
     "generators": _generators,
     "nondeterministic": NondeterministicOperation,
     "reseed": Reseeding,
     "seed": _seed,
     "split": _split,
+    "unrepeatable": _unrepeatable,
 }

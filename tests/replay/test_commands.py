@@ -14,7 +14,7 @@ from envlock.cli.main import _status
 from envlock.host.store import Store
 from envlock.runtime import record as records
 from envlock.runtime.fingerprint.values import Fingerprint, FrameworkPrint
-from envlock.runtime.image import Cpu
+from envlock.runtime.image import Cpu, Gap
 from envlock.runtime.manifest import Manifest
 from envlock.runtime.record import FileHash
 from tests.replay.conftest import HOST, record
@@ -179,6 +179,24 @@ def test_compare_says_when_nothing_explains_it(
     envlock: Command, two: Callable[..., tuple[Path, Path]]
 ) -> None:
     assert "the job itself does not repeat" in envlock("compare", *two(outputs=OTHER))[1]
+
+
+def test_compare_names_what_no_seed_repeats(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:
+    gaps = tuple(Gap(f"/work/[a].py:{line}", "took the time, which no seed repeats") for line in range(14))
+    status, out, _ = envlock("compare", *two(outputs=OTHER, gaps=(*gaps, Gap("package", "has no source"))))
+    assert status == 1
+    assert "why  /work/[a].py:0: took the time, which no seed repeats" in out.splitlines()
+    assert "and 2 more places: --json lists them all" in out
+    assert "has no source" not in out
+    assert "the job itself does not repeat" not in out
+
+
+def test_compare_of_equal_results_names_no_suspect(
+    envlock: Command, two: Callable[..., tuple[Path, Path]]
+) -> None:
+    gap = Gap("/work/a.py:1", "took the time, which no seed repeats")
+    status, out, _ = envlock("compare", *two(gaps=(gap,)))
+    assert (status, "a.py" in out) == (0, False)
 
 
 def test_compare_says_although_when_results_are_the_same(

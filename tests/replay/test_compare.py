@@ -13,6 +13,7 @@ from envlock.runtime.fingerprint.agreement import Agreement
 from envlock.runtime.fingerprint.values import Fingerprint, FrameworkPrint
 from envlock.runtime.hostfacts import GpuDevice
 from envlock.runtime.image import Cpu as HostCpu
+from envlock.runtime.image import Gap
 from envlock.runtime.manifest import Cpu, Determinism, Manifest, SeedingPolicy
 from envlock.runtime.rank import Rank
 from envlock.runtime.record import (
@@ -104,6 +105,21 @@ def test_an_output_that_only_one_run_has_makes_a_difference() -> None:
     comparison = compare((record(outputs=outputs(x=A)), record(outputs=outputs(x=A, y=B))))
     (unequal,) = comparison.unequal
     assert (unequal.path, unequal.sha256) == ("y", (None, B))
+
+
+def test_what_no_seed_repeats_is_suspected_in_any_of_the_runs() -> None:
+    gap = Gap("/work/train.py:3", "took random bytes, which no seed repeats")
+    operation = NondeterministicOperation("scatter_add", "/work/train.py:9")
+    first = record(gaps=(gap, Gap("package", "is not on the index")))
+    comparison = compare((first, record(gaps=(gap,), nondeterministic=(operation,))))
+    assert [one.subject for one in comparison.suspects] == ["/work/train.py:3", "/work/train.py:9"]
+    assert to_document(comparison)["suspects"] == [
+        {"subject": "/work/train.py:3", "reason": "took random bytes, which no seed repeats"},
+        {
+            "subject": "/work/train.py:9",
+            "reason": "ran scatter_add, which has no deterministic variant",
+        },
+    ]
 
 
 def test_another_exit_status_is_another_result() -> None:
@@ -227,6 +243,7 @@ def test_the_document_holds_everything() -> None:
         "exit-statuses": [0, 1],
         "outputs": [{"path": "out/metrics.json", "match": "equal", "sha256": [A, A], "inside": []}],
         "differences": [],
+        "suspects": [],
         "numerics": None,
     }
 

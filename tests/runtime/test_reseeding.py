@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from envlock.runtime import seeds
+from envlock.runtime import seeds, told
 from tests.runtime.conftest import Done, FakeImage
 
 
@@ -82,16 +82,59 @@ os.urandom(1)
 secrets.token_hex()
 uuid.uuid4()
 random.SystemRandom().random()
+os.getrandom(1)
+uuid.uuid1()
 tempfile.mkdtemp()
 """
 
 
 def gaps(done: Done) -> list[str]:
-    return [line_of(gap.subject) for gap in done.record.gaps if "operating system" in gap.reason]
+    return [line_of(gap.subject) for gap in done.record.gaps if told.is_unrepeatable(gap)]
 
 
-def test_what_comes_from_the_operating_system_is_named(image: FakeImage) -> None:
-    assert gaps(image.job(ENTROPY)) == [f"job.py:{line}" for line in (3, 4, 5, 6)]
+def test_what_comes_from_the_operating_system_or_the_machine_is_named(image: FakeImage) -> None:
+    assert gaps(image.job(ENTROPY)) == [f"job.py:{line}" for line in (3, 4, 5, 6, 7, 8)]
+
+
+CLOCK = """
+import numpy.random, random, time
+random.seed(time.time())
+random.seed(int(time.time()))
+random.Random(time.time_ns() // 1000)
+numpy.random.seed(int(time.time()))
+own = random.Random(7)
+own.seed(time.time_ns())
+numpy.random.default_rng(time.time_ns())
+numpy.random.default_rng(seed=3)
+def seed_everything():
+    random.seed(20261125)
+    random.seed(1764115200)
+    random.seed(int(time.monotonic()))
+    random.seed("1764115200")
+seed_everything()
+"""
+
+
+def test_a_seed_that_is_the_time_of_day_is_named_and_others_are_not(image: FakeImage) -> None:
+    assert gaps(image.job(CLOCK)) == [f"job.py:{line}" for line in (3, 4, 5, 6, 8, 9)]
+
+
+def test_the_time_that_a_library_hands_on_is_the_jobs(image: FakeImage) -> None:
+    (image.packages / "trainer.py").write_text("import random\ndef seed_all(seed): random.seed(seed)\n")
+    assert gaps(image.job("import time, trainer\ntrainer.seed_all(time.time())\n")) == ["job.py:2"]
+
+
+def test_seeds_that_are_no_short_number_reach_the_library(image: FakeImage) -> None:
+    code = """
+import numpy, random
+numpy.random.seed(numpy.array([1, 2, 3]))
+random.seed(10**5000)
+random.seed(b"bytes")
+print("ran")
+"""
+    done = image.job(code)
+    assert done.stdout == "ran\n"
+    assert [one.value for one in done.record.reseedings] == ["ndarray", "bytes", "int"]
 
 
 def test_random_imported_before_the_hook_still_tells_of_entropy(image: FakeImage) -> None:

@@ -12,6 +12,7 @@ which under ``portable`` is every AVX-512 feature on most CPUs: that warning alo
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +47,25 @@ def after_import(module: Any) -> None:
             original(frameworks.take("numpy", 32))
 
     frameworks.register("numpy", seed)
+    _watch_clock(module)
+
+
+def _watch_clock(random: Any) -> None:
+    """Have a Generator that is seeded with the time of day told of; the classes can't be covered."""
+    from envlock.runtime import entropy, processes
+    from envlock.runtime.frameworks import reseeding
+
+    # As it was before an earlier import of this module.
+    original = getattr(random.default_rng, "__wrapped__", random.default_rng)
+
+    def default_rng(seed: Any = None) -> Any:
+        if reseeding.is_time_of_day(seed):
+            reseeding.tell_of_clock("default_rng", entropy.jobs_line(sys._getframe(1)))  # noqa: SLF001 - no other way tells who asks
+        return original(seed)
+
+    # Pickled by its name in the second.
+    for owner in (random, random._generator):  # noqa: SLF001 - as above
+        processes.replace(owner, "default_rng", original, default_rng)
 
 
 def _randbits(bits: int) -> int:

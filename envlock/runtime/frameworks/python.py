@@ -45,8 +45,8 @@ def after_import(module: Any) -> None:
 
 
 def _seed_unseeded(random: Any) -> None:
-    from envlock.runtime import processes
-    from envlock.runtime.frameworks import unseeded
+    from envlock.runtime import entropy, processes
+    from envlock.runtime.frameworks import reseeding, unseeded
 
     original = random.seed
 
@@ -56,6 +56,8 @@ def _seed_unseeded(random: Any) -> None:
         caller = sys._getframe(1).f_back  # noqa: SLF001 - no other way tells who asks
         if a is None and (caller is None or caller.f_globals.get("__name__") != _OWN_ENTROPY):
             a = unseeded.entropy("python", _BITS)
+        elif reseeding.is_time_of_day(a):
+            reseeding.tell_of_clock("random.Random", entropy.jobs_line(sys._getframe(1)))  # noqa: SLF001 - as above
         original(self, a, version)
 
     processes.replace(random, "seed", original, seed)

@@ -8,6 +8,8 @@ own, at each epoch: that is no doing of the job's code and is not told.
 from __future__ import annotations
 
 import sys
+import time
+from _operator import index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 _ORIGINAL = "_envlock_original"
 _MOST = 10
+_MOST_BITS = 4096
+_UNITS = (1, 10**3, 10**6, 10**9)
+_FRESH = 3600.0
 _WORKER = "torch.utils.data._utils.worker"
 _told: dict[tuple[str, str], int] = {}
 
@@ -43,6 +48,20 @@ def watch(owner: Any, name: str, function: str, stream: str) -> Any:
     return original
 
 
+def is_time_of_day(value: object) -> bool:
+    """Whether ``value`` is a time of the last hour, in seconds, milli-, micro- or nanoseconds since 1970."""
+    number = value if isinstance(value, float) else _whole(value)
+    now = time.time()
+    return number is not None and any((now - _FRESH) * unit < number <= (now + 1) * unit for unit in _UNITS)
+
+
+def tell_of_clock(function: str, where: str | None) -> None:
+    """Tell that the line ``where``, where it is the job's, seeded ``function`` with the time of day."""
+    from envlock.runtime import entropy
+
+    entropy.tell(where, f"seeded {function} with the time of day")
+
+
 def _tell(function: str, value: object) -> None:
     from envlock.runtime import callers, identity, spool
 
@@ -51,6 +70,8 @@ def _tell(function: str, value: object) -> None:
     times = _told.get((function, where), 0)
     if times < _MOST and not _by_a_workers_library(frame):
         _told[function, where] = times + 1
+        if is_time_of_day(value):
+            tell_of_clock(function, where)
         spool.report("reseed", identity.label(), function, _shown(value), callers.module(frame), where)
 
 
@@ -66,6 +87,16 @@ def _by_a_workers_library(frame: FrameType | None) -> bool:
 
 
 def _shown(value: object) -> str:
-    if value is None or isinstance(value, (str, int, float)):
+    if value is None or isinstance(value, (str, float)):
         return repr(value)
-    return str(int(value)) if hasattr(value, "__index__") else type(value).__name__
+    whole = _whole(value)
+    # Python refuses to show more than some 4,000 digits.
+    return type(value).__name__ if whole is None or whole.bit_length() > _MOST_BITS else str(whole)
+
+
+def _whole(value: object) -> int | None:
+    """Return the integer that ``value`` is, NumPy's included; None for an array or anything else."""
+    try:
+        return index(value)  # type: ignore[arg-type]  # what is no integer raises
+    except TypeError:
+        return None
