@@ -3,17 +3,16 @@
 On a hybrid processor the features are those that every core has, and the model names each kind.
 
 ISA levels are those of the x86-64 psABI, section 3.1.1 ("micro-architecture levels"), by the names
-that /proc/cpuinfo gives the features. Cores: the scheduler's affinity, and the CPU bandwidth limit of
-the process's control group and of each of its ancestors (cgroups(7); v2 cpu.max, v1 cpu.cfs_*).
+that /proc/cpuinfo gives the features.
 """
 
 import os
 import re
 from collections.abc import Iterable, Mapping
-from math import ceil
 from pathlib import Path
 
 from envlock.lock.model import Cpu
+from envlock.runtime import limits
 
 _LEVELS = (
     ("x86-64-v2", "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"),
@@ -57,7 +56,7 @@ def read(machine: str, environ: Mapping[str, str], root: Path = Path("/")) -> Cp
     return Cpu(
         model=_model(processors) or machine,
         isa=isa(machine, " ".join(shared)),
-        cores=cores(len(os.sched_getaffinity(0)), root),
+        cores=limits.cores(len(os.sched_getaffinity(0)), str(root)),
         vendor=" + ".join(_distinct(map(_vendor, processors))),
         flags=tuple(sorted(flag for flag in shared if _DECIDING.fullmatch(flag))),
         threads=tuple((name, environ[name]) for name in THREAD_VARIABLES if environ.get(name, "").isalnum()),
@@ -74,36 +73,6 @@ def isa(machine: str, flags: str) -> str:
             break
         level = name
     return level
-
-
-def cores(affinity: int, root: Path = Path("/")) -> int:
-    """Return how many cores may be used at once: affinity, cut by the group's bandwidth, at least 1."""
-    limits = (ceil(limit) for limit in _bandwidths(root))
-    return max(1, min((affinity, *limits)))
-
-
-def _bandwidths(root: Path) -> Iterable[float]:
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = (*line.split(":", 2), "", "")[:3]
-        names = controllers.split(",")
-        if controllers and "cpu" not in names:
-            continue
-        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        place = top / path.lstrip("/")
-        while place != top.parent:
-            limit = _bandwidth(place)
-            if limit is not None:
-                yield limit
-            place = place.parent
-
-
-def _bandwidth(place: Path) -> float | None:
-    """Return quota divided by period of one control group, None when it has no limit."""
-    words = _text(place / "cpu.max").split()
-    if not words:
-        words = [_text(place / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
-    quota, period = (*words, "", "")[:2]
-    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
 
 
 def _processors(root: Path) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 
+from envlock.runtime import limits
 from envlock.runtime.value import Value
 
 # x86-64 psABI, "Micro-Architecture Levels", by the names of Linux's /proc/cpuinfo flags.
@@ -30,7 +31,11 @@ class GpuDevice(Value):
 
 
 class HostFacts(Value):
-    """The machine. ``isa`` is the psABI level, or the machine's name; ``memory`` in bytes."""
+    """The machine, and what of it the job may use.
+
+    ``isa`` is the psABI level, or the machine's name. ``cores`` and ``memory`` (bytes) are within affinity
+    and the limits of control groups, as ``docker run --cpus --memory`` sets them.
+    """
 
     machine: str
     kernel: str
@@ -53,8 +58,8 @@ def read(root: str = "/") -> HostFacts:
         kernel=system.release,
         cpu_model=cpu.get("model name", ""),
         isa=isa_level(cpu.get("flags", "").split(), system.machine),
-        cores=len(os.sched_getaffinity(0)),
-        memory=_memory(_text(proc, "meminfo")),
+        cores=limits.cores(len(os.sched_getaffinity(0)), root),
+        memory=limits.memory(_memory(_text(proc, "meminfo")), root),
         driver=driver.group(1) if driver else None,
         gpus=_gpus(os.path.join(proc, "driver/nvidia/gpus")),
     )

@@ -34,12 +34,13 @@ class Verdict(Value):
     reasons: tuple[Reason, ...]
 
 
-def grade(image: Image, host: HostFacts, *, isa: str, gpu: str) -> Verdict:
+def grade(image: Image, host: HostFacts, *, isa: str, gpu: str, threads: int | None) -> Verdict:
     """Return how ``host`` compares with the machine of the capture.
 
-    ``isa`` (portable or native) and ``gpu`` (same, compatible or any) are the manifest's.
+    ``isa`` (portable or native), ``gpu`` (same, compatible or any) and ``threads`` are the manifest's.
+    Memory is recorded and not graded: no lock knows how much a job needs.
     """
-    reasons = [*_machine(image, host), *_cpu(image, host, isa)]
+    reasons = [*_machine(image, host), *_cpu(image, host, isa), *_threads(host, threads)]
     if gpu != "any":
         reasons += [*_driver(image, host), *_gpus(image, host, gpu)]
     reasons.sort(key=lambda reason: -GRADES.index(reason.grade))
@@ -81,6 +82,14 @@ def _below_portable(image: Image, host: HostFacts) -> Reason:
     if _FORCED in dict(image.env):
         return Reason(WILL_NOT_RUN, f"{text}: its libraries would end with an illegal instruction")
     return Reason(MAY_DIFFER, f"{text}: numerics may differ")
+
+
+def _threads(host: HostFacts, threads: int | None) -> list[Reason]:
+    if threads is None or threads <= host.cores:
+        return []
+    cores = "1 core" if host.cores == 1 else f"{host.cores} cores"
+    text = f"cpu.threads is {threads}, this host gives the job {cores}: the same numerics, slower"
+    return [Reason(COMPATIBLE, text)]
 
 
 def _driver(image: Image, host: HostFacts) -> list[Reason]:

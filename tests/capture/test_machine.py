@@ -49,32 +49,6 @@ def test_isa_elsewhere_is_the_machine() -> None:
     assert cpu.isa("aarch64", V4) == "aarch64"
 
 
-@pytest.mark.parametrize(
-    ("group", "files", "expected"),
-    [
-        ("", {}, 8),
-        ("0::/\n", {"cpu.max": "max 100000"}, 8),
-        ("0::/\n", {"cpu.max": "250000 100000"}, 3),
-        ("0::/job/step\n", {"job/cpu.max": "100000 100000", "job/step/cpu.max": "max 100000"}, 1),
-        ("0::/\n", {"cpu.max": "1000 100000"}, 1),
-        ("0::/\n", {"cpu.max": "nonsense"}, 8),
-        (
-            "3:memory:/m\n2:cpu,cpuacct:/job\n",
-            {"cpu/job/cpu.cfs_quota_us": "400000\n", "cpu/job/cpu.cfs_period_us": "100000\n"},
-            4,
-        ),
-        ("2:cpu:/job\n", {"cpu/job/cpu.cfs_quota_us": "-1\n", "cpu/job/cpu.cfs_period_us": "100000\n"}, 8),
-    ],
-)
-def test_cores_are_cut_by_the_control_group(
-    tmp_path: Path, put: Callable[[Path, bytes], Path], group: str, files: dict[str, str], expected: int
-) -> None:
-    put(tmp_path / "proc/self/cgroup", group.encode())
-    for name, text in files.items():
-        put(tmp_path / "sys/fs/cgroup" / name, text.encode())
-    assert cpu.cores(8, tmp_path) == expected
-
-
 def test_cpu_names_model_vendor_and_the_features_that_kernels_are_chosen_by(
     tmp_path: Path, put: Callable[[Path, bytes], Path]
 ) -> None:

@@ -88,5 +88,5 @@ def test_another_gpu_is_named_with_its_architecture() -> None:
     gpu = {"driver": "580.65", "cuda": "13.0", "devices": [h200]}
     found = images.parse({**IMAGE, "os": {"machine": "x86_64"}, "gpu": gpu}, "image.json")
     host = HOST.replace(gpus=nvml.devices(lambda _: Library(("A100", (8, 0)))))
-    (reason,) = preflight.grade(found, host, isa="portable", gpu="compatible").reasons
+    (reason,) = preflight.grade(found, host, isa="portable", threads=None, gpu="compatible").reasons
     assert reason.text == "captured on NVIDIA H200 (sm_90), this host has A100 (sm_80): numerics may differ"

@@ -19,8 +19,14 @@ def described(**changes: object) -> Image:
     return image.parse(document, "image.json")
 
 
-def verdict(found: Image, host: HostFacts, isa: str = "portable", gpu: str = "compatible") -> tuple[str, ...]:
-    graded = preflight.grade(found, host, isa=isa, gpu=gpu)
+def verdict(
+    found: Image,
+    host: HostFacts,
+    isa: str = "portable",
+    gpu: str = "compatible",
+    threads: int | None = None,
+) -> tuple[str, ...]:
+    graded = preflight.grade(found, host, isa=isa, gpu=gpu, threads=threads)
     return (graded.grade, *(reason.text for reason in graded.reasons))
 
 
@@ -83,6 +89,19 @@ def test_a_driver_that_is_new_enough_or_unknown_is_no_reason(cuda: str, driver: 
     assert verdict(found, HOST.replace(driver=driver)) == ("same",)
 
 
+@pytest.mark.parametrize(
+    ("cores", "told"),
+    [
+        (8, ("same",)),
+        (9, ("same",)),
+        (2, ("compatible", "cpu.threads is 8, this host gives the job 2 cores: the same numerics, slower")),
+        (1, ("compatible", "cpu.threads is 8, this host gives the job 1 core: the same numerics, slower")),
+    ],
+)
+def test_more_threads_than_cores_are_told(cores: int, told: tuple[str, ...]) -> None:
+    assert verdict(described(), HOST.replace(cores=cores), threads=8) == told
+
+
 def test_another_gpu_may_differ() -> None:
     found = described(gpu={"driver": "580", "cuda": "13.0", "devices": [H200]})
     host = HOST.replace(driver="580.1", gpus=(GpuDevice("A100", "8.0"),))
@@ -106,7 +125,7 @@ def test_a_gpu_of_the_same_architecture_is_compatible_unless_the_same_is_asked_f
 def test_reasons_come_worst_first() -> None:
     found = described(cuda=[{"name": "cudart", "version": "13.0", "origin": "x"}])
     host = HOST.replace(cpu_model="Other", driver="535.104")
-    graded = preflight.grade(found, host, isa="portable", gpu="compatible")
+    graded = preflight.grade(found, host, isa="portable", gpu="compatible", threads=None)
     assert [reason.grade for reason in graded.reasons] == ["will not run", "compatible"]
 
 
