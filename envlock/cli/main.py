@@ -86,14 +86,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _buffer_output() -> None:
     """Give standard output the buffer that PYTHONUNBUFFERED takes away: a full disk takes a part unseen."""
-    raw = getattr(sys.stdout, "buffer", None)
-    if isinstance(raw, io.RawIOBase):
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(raw),
-            encoding=sys.stdout.encoding,
-            errors=sys.stdout.errors,
-            line_buffering=True,
-        )
+    own = sys.__stdout__
+    # Another stream in its place is whoever put it there to look after.
+    if own is not None and own is sys.stdout and isinstance(own.buffer, io.RawIOBase):
+        buffered = io.BufferedWriter(own.buffer)
+        sys.stdout = io.TextIOWrapper(buffered, encoding=own.encoding, errors=own.errors, line_buffering=True)
 
 
 def _status(argv: Sequence[str] | None) -> int:
