@@ -5,6 +5,7 @@ Rules kept here:
 * A busy server (408, 429, 5xx) is asked again, after Retry-After where it states one of at most
   LONGEST_WAIT seconds; one that asks for a longer pause is given up at once.
 * A transfer that breaks off goes on where it stopped; at the fifth break it is given up.
+* An answer that drips is as good as none (:mod:`envlock.host.pace`).
 * What an error says depends on the fault alone: no addresses of objects, ports of this machine, tokens.
 
 ``requests`` honours netrc, proxies, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE; envlock adds PIP_CERT and
@@ -33,6 +34,7 @@ from urllib3.util import Retry
 
 from envlock.core.redaction import redacted, without_tokens
 from envlock.host.files import CHUNK
+from envlock.host.pace import LEAST_RATE, SlowError
 from envlock.host.store import HashingWriter
 from envlock.host.tls import SharingAdapter
 from envlock.runtime.errors import InputError, UnreachableError
@@ -54,6 +56,7 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((NameResolutionError,), "no such host name"),
     ((IncompleteRead, ChunkedEncodingError), "the answer was cut short"),
     ((ContentDecodingError,), "the answer can't be decompressed"),
+    ((SlowError,), f"an answer slower than {LEAST_RATE:.0f} bytes a second"),
     ((TimeoutError, requests.Timeout, exceptions.TimeoutError), "no answer in time"),
     ((TooManyRedirects,), "redirected without end"),
 )

@@ -1,4 +1,4 @@
-"""HTTPS connections that share one context: to read a bundle of CA certificates takes 50 ms each time."""
+"""Connections that keep a pace and share one TLS context: to read a bundle of CA certificates takes 50 ms."""
 
 import os
 import ssl
@@ -8,7 +8,10 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import ProxyManager
 from urllib3.util.ssl_ import create_urllib3_context
+
+from envlock.host.pace import POOLS
 
 Verify = bool | str | None
 Certificate = str | tuple[str, str] | None
@@ -24,6 +27,11 @@ class SharingAdapter(HTTPAdapter):
         # Sixteen threads that begin at once shall not read the bundle sixteen times.
         self._lock = threading.Lock()
         super().__init__(**named)
+
+    def init_poolmanager(self, *sizes: Any, **named: Any) -> None:
+        """Make connections of :mod:`envlock.host.pace`."""
+        super().init_poolmanager(*sizes, **named)
+        self.poolmanager.pool_classes_by_scheme = POOLS
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
@@ -43,7 +51,11 @@ class SharingAdapter(HTTPAdapter):
         """Return the connections of a proxy, which is checked with the same certificates."""
         if proxy.lower().startswith("https:"):
             named["proxy_ssl_context"] = self._context(self._bundle, None)
-        return super().proxy_manager_for(proxy, **named)
+        manager = super().proxy_manager_for(proxy, **named)
+        # SOCKS has connections of its own.
+        if isinstance(manager, ProxyManager):
+            manager.pool_classes_by_scheme = POOLS
+        return manager
 
     def _context(self, verify: Verify, cert: Certificate) -> ssl.SSLContext:
         bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH

@@ -166,6 +166,8 @@ class IndexSimulator:
     """Path -> URL to go to."""
     delays: dict[str, float] = field(default_factory=dict)
     """Path -> seconds to wait before the answer."""
+    drips: dict[str, float] = field(default_factory=dict)
+    """Path -> seconds between the bytes of the answer's body."""
     cuts: dict[str, list[int]] = field(default_factory=dict)
     """Path -> bytes after which the connection breaks, one a request, before whole answers."""
     logins: list[str | None] = field(default_factory=list)
@@ -270,9 +272,15 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (more or {}).items():
             self.send_header(name, value)
         self.end_headers()
-        cuts = self.server.index.cuts.get(self.path)  # type: ignore[attr-defined]
-        self.wfile.write(body[: cuts.pop(0)] if cuts else body)
+        index: IndexSimulator = self.server.index  # type: ignore[attr-defined]
+        cuts = index.cuts.get(self.path)
+        self._sent(body[: cuts.pop(0)] if cuts else body, index.drips.get(self.path))
         self.close_connection |= bool(cuts is not None)
+
+    def _sent(self, body: bytes, pause: float | None) -> None:
+        for piece in (body,) if pause is None else (bytes((one,)) for one in body):
+            self.wfile.write(piece)
+            time.sleep(pause or 0)
 
     def log_message(self, *_: object) -> None:
         """Say nothing on the terminal."""

@@ -104,6 +104,19 @@ def test_a_slow_index_is_not_waited_for(
     assert gap(find(offered)).endswith("found no answer in time")
 
 
+@pytest.mark.parametrize("what", ["page", "wheel"])
+def test_an_index_that_sends_byte_by_byte_is_not_waited_for(
+    index: IndexSimulator, offered: InstalledDistribution, find: Find, what: str
+) -> None:
+    wheel_path = f"/files/{index.pages[PAGE][0]}"
+    index.drips[PAGE if what == "page" else wheel_path] = 0.05
+    start = time.monotonic()
+    told = gap(find(offered))
+    assert told.endswith("found an answer slower than 100 bytes a second")
+    assert f"{index.url}/simple/" in told if what == "page" else f"{index.url}{wheel_path}" in told
+    assert time.monotonic() - start < 5
+
+
 def test_a_page_that_is_cut_short_is_told(
     index: IndexSimulator, offered: InstalledDistribution, find: Find
 ) -> None:
