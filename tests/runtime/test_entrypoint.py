@@ -157,8 +157,9 @@ def test_a_record_left_running_means_killed(image: FakeImage) -> None:
     process = image.start("--seed", "1", "sh", "-c", "echo $$ >pid; mv pid ready; exec sleep 60")
     wait_for(image.work / "ready")
     process.kill()
-    process.communicate()
+    # The job holds standard output open, which communicate() reads to its end.
     os.kill(int((image.work / "ready").read_text()), signal.SIGKILL)
+    process.communicate()
     (path,) = image.out.glob("records/*.json")
     found = record.parse(path.read_bytes(), "r")
     assert (found.state, found.exit_status, found.ended) == ("running", None, None)
