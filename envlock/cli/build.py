@@ -156,7 +156,8 @@ def command(
     """
     if tag is not None:
         ImageName.parse(tag)  # what nobody takes is told before an image is built for it
-    bundle = None if bundle_reference is None else inputs.bundle(bundle_reference, ca_bundle)
+    progress = plain.progress(quiet=quiet)
+    bundle = None if bundle_reference is None else inputs.bundle(bundle_reference, ca_bundle, progress)
     code = None if project is None else project_tree.read(project)
     settings = BuildOptions(
         created=_created(os.environ),
@@ -175,7 +176,6 @@ def command(
         )
         for one in inputs.read_all(locks, bundle)
     ]
-    progress = plain.progress(quiet=quiet)
     store = storage.store()
     about_image = {"--plan": only_plan, "--verify": verify, "--sbom": sbom, "--provenance": provenance}
     if dockerfile_directory is not None:
@@ -189,7 +189,7 @@ def command(
         return 0
     destinations = _destinations(outputs, len(requests))
     if only_plan:
-        outlook.show(requests, destinations, store, as_json=as_json)
+        outlook.show(requests, destinations, store, progress, as_json=as_json)
         return 0
     named = bool(outputs)
     documents = Documents(
@@ -198,7 +198,7 @@ def command(
         proof=verify,
     )
     for destination in destinations:
-        destination.reach(ca_bundle)
+        destination.reach(ca_bundle, progress)
     products = tuple(build(one, documents, store, progress) for one in requests)
     written = (destinations or _default(requests, tag)) if all(one.holds for one in products) else ()
     if any(one.kind == "registry" for one in written):

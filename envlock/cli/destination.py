@@ -58,13 +58,13 @@ class Destination:
                 expected="oci:DIR, oci-archive:FILE or registry:REFERENCE for several locks",
             )
 
-    def reach(self, ca_bundle: str | None) -> None:
+    def reach(self, ca_bundle: str | None, progress: Progress) -> None:
         """Raise UnreachableError where an engine or a registry does not answer, or knows no such login.
 
         That is worth knowing before an image is built for it. Whether the login may push is told by pushing.
         """
         if self.kind == "registry":
-            with connected(Reference.parse(self.target), os.environ, ca_bundle) as repository:
+            with connected(Reference.parse(self.target), os.environ, ca_bundle, progress) as repository:
                 is_there(repository, Digest.of(EMPTY))
         elif self.kind in ("docker", "podman"):
             self._engine().reach()
@@ -83,7 +83,7 @@ class Destination:
     ) -> None:
         """Put the products there, each whole or not at all. ``tag`` names them in a layout or an archive."""
         if self.kind == "registry":
-            with connected(Reference.parse(self.target), os.environ, ca_bundle) as repository:
+            with connected(Reference.parse(self.target), os.environ, ca_bundle, progress) as repository:
                 _push(products, repository, store, progress)
             return
         with progress.task(f"write {self}", None):

@@ -165,7 +165,7 @@ def _bundle(request: Request, target: str) -> None:
         bundle.write(made, source.data, request.store, Path(target), request.progress)
         return
     terms.tell([source.lock], request.store, request.progress)
-    with connected(reference, os.environ, request.network.ca_bundle) as repository:
+    with connected(reference, os.environ, request.network.ca_bundle, request.progress) as repository:
         bundle.push(made, source.data, repository, request.store, request.progress)
 
 

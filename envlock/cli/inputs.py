@@ -44,13 +44,13 @@ def read(path: Path) -> Source:
     return Source(lock=codec.loads(data, str(path)), data=data, directory=path.resolve().parent)
 
 
-def bundle(reference: str, ca_bundle: str | None) -> Bundle:
+def bundle(reference: str, ca_bundle: str | None, progress: Progress) -> Bundle:
     """Open a bundle; one in a registry stays connected until the command ends. Raises as what opens it."""
     if not reference.startswith(SCHEME):
         return open_bundle(reference)
     named = Reference.parse(reference.removeprefix(SCHEME))
     context = click.get_current_context()
-    return open_pushed(context.with_resource(connected(named, os.environ, ca_bundle)))
+    return open_pushed(context.with_resource(connected(named, os.environ, ca_bundle, progress)))
 
 
 def read_all(locks: tuple[Path, ...], brought: Bundle | None) -> tuple[Source, ...]:
@@ -81,7 +81,7 @@ def wheels(
 ) -> dict[str, Path]:
     """Return the verified wheel of each of ``packages``. Raises as :func:`fetch`."""
     places = configuration.read(os.environ)
-    with credentials.session(os.environ, places, network.ca_bundle) as session:
+    with credentials.session(os.environ, places, network.ca_bundle, progress=progress) as session:
         return fetch(
             packages,
             lock_directory=source.directory,

@@ -104,7 +104,7 @@ def _lock(
     standing = _foreign(environment, request, store, progress)
     places = configuration.read(environ, prefix=request.prefix, project=request.project)
     with packing_of(environment.host_files, environment.python) as packs:
-        with credentials.session(os.environ, places, request.ca_bundle) as session:
+        with credentials.session(os.environ, places, request.ca_bundle, progress=progress) as session:
             located = locate.locate(
                 environment.distributions,
                 store=store,

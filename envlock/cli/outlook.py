@@ -12,6 +12,7 @@ from envlock.cli import plain, terminal
 from envlock.cli.building import Request
 from envlock.cli.destination import Destination
 from envlock.core.digest import Digest
+from envlock.core.progress import Progress
 from envlock.host.store import Store
 from envlock.image.forecast import Forecast, forecast, to_fetch
 from envlock.image.plan import ImagePlan, plan
@@ -42,10 +43,15 @@ class Outlook:
 
 
 def show(
-    requests: Sequence[Request], destinations: Sequence[Destination], store: Store, *, as_json: bool
+    requests: Sequence[Request],
+    destinations: Sequence[Destination],
+    store: Store,
+    progress: Progress,
+    *,
+    as_json: bool,
 ) -> None:
     """Print what would be done for each request. Raises UnreachableError for a registry."""
-    outlooks = [_look(one, destinations, store) for one in requests]
+    outlooks = [_look(one, destinations, store, progress) for one in requests]
     if as_json:
         told = [_members(one) for one in outlooks]
         plain.print_json(told[0] if len(told) == 1 else {"images": told})
@@ -54,14 +60,14 @@ def show(
         _print(outlook)
 
 
-def _look(request: Request, destinations: Sequence[Destination], store: Store) -> Outlook:
+def _look(request: Request, destinations: Sequence[Destination], store: Store, progress: Progress) -> Outlook:
     """Ask the store, and each registry among ``destinations``."""
     source = request.source
     planned = plan(source.lock, lock_bytes=source.data, options=request.settings, runtime=runtime_files())
     layers = forecast(planned, source.lock, store, source.directory, request.project)
     blobs = tuple(dict.fromkeys(one.layer.blob for one in layers if one.layer is not None))
     registries = {
-        str(one): _present(one.target, blobs, store, request.network.ca_bundle)
+        str(one): _present(one.target, blobs, store, request.network.ca_bundle, progress)
         for one in destinations
         if one.kind == "registry"
     }
@@ -112,10 +118,10 @@ def _sending(name: str, outlook: Outlook) -> str:
 
 
 def _present(
-    target: str, blobs: Sequence[Digest], store: Store, ca_bundle: str | None
+    target: str, blobs: Sequence[Digest], store: Store, ca_bundle: str | None, progress: Progress
 ) -> dict[Digest, Presence]:
     with (
-        connected(Reference.parse(target), os.environ, ca_bundle) as repository,
+        connected(Reference.parse(target), os.environ, ca_bundle, progress) as repository,
         ThreadPoolExecutor(_THREADS) as pool,
     ):
         found = pool.map(lambda blob: presence(blob, repository, store), blobs)

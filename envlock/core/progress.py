@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 Advance = Callable[[int], None]
 
@@ -29,3 +29,6 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Accept and discard."""
+
+
+SILENT: Final = Silent()

@@ -110,7 +110,7 @@ def bring(base: Base, store: Store, progress: Progress, ca_bundle: str | None = 
     if not lacking or base.reference is None:
         return
     named = replace(Reference.parse(base.reference), digest=base.digest)
-    with connected(named, os.environ, ca_bundle) as repository:
+    with connected(named, os.environ, ca_bundle, progress) as repository:
         fetch(repository, lacking, store=store, progress=progress)
 
 

@@ -30,5 +30,5 @@ def open_named(reference: str, store: Store, progress: Progress, ca_bundle: str 
 def _pulled(reference: str, store: Store, progress: Progress, ca_bundle: str | None) -> OpenedImage:
     """Pull an image into the store and return it; only layers that are not there travel."""
     named = Reference.parse(reference.removeprefix(SCHEME))
-    with connected(named, os.environ, ca_bundle) as repository:
+    with connected(named, os.environ, ca_bundle, progress) as repository:
         return pull(repository, platform=own_platform(), store=store, progress=progress)

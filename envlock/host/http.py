@@ -3,7 +3,7 @@
 Rules kept here:
 
 * A busy server (408, 429, 5xx) is asked again, after Retry-After where it states one of at most
-  LONGEST_WAIT seconds; one that asks for a longer pause is given up at once.
+  LONGEST_WAIT seconds; one that asks for a longer pause is given up at once. Each pause is told.
 * A transfer that breaks off goes on where it stopped; at the fifth break it is given up.
 * An answer that drips is as good as none (:mod:`envlock.host.pace`).
 * What an error says depends on the fault alone: no addresses of objects, ports of this machine, tokens.
@@ -32,7 +32,9 @@ from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import IncompleteRead, InvalidHeader, MaxRetryError, NameResolutionError
 from urllib3.util import Retry
 
+from envlock.core.progress import SILENT, Progress
 from envlock.core.redaction import redacted, without_tokens
+from envlock.host.backoff import RETRIABLE, Waits
 from envlock.host.files import CHUNK
 from envlock.host.pace import LEAST_RATE, SlowError
 from envlock.host.store import HashingWriter
@@ -46,7 +48,6 @@ QUESTION_TIMEOUT = (10.0, 30.0)
 LONGEST_WAIT = 30.0
 _BREAKS = 5
 _BUNDLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
-_STATUSES = (408, 429, 500, 502, 503, 504)
 Ask = Callable[[Mapping[str, str]], requests.Response]
 """Gives the answer, open for streaming, to a request with these headers."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -67,11 +68,12 @@ def session(
     ca_bundle: str | None = None,
     *,
     timeout: tuple[float, float] = TIMEOUT,
+    progress: Progress = SILENT,
 ) -> requests.Session:
     """Return a session that tries again as the module says, with 16 pooled connections.
 
-    ``timeout`` holds where a request names none. The CA bundle is ``ca_bundle``, else the first of _BUNDLES
-    in ``environ``. Raises InputError when there is no such file.
+    ``timeout`` holds where a request names none; ``progress`` is told of pauses. The CA bundle is
+    ``ca_bundle``, else the first of _BUNDLES in ``environ``. Raises InputError when there is no such file.
     """
     bundle = ca_bundle or next(filter(None, map(environ.get, _BUNDLES)), None)
     if bundle is not None and not Path(bundle).exists():
@@ -81,10 +83,13 @@ def session(
         total=4,
         connect=2,
         read=1,
+        # TLS faults above all, which time seldom mends.
+        other=1,
         backoff_factor=0.5,
-        status_forcelist=_STATUSES,
+        status_forcelist=RETRIABLE,
         # A status is told by who asked, who knows what it means.
         raise_on_status=False,
+        waits=Waits(progress),
     )
     adapter = _TimedAdapter(bundle, timeout, retry)
     made.mount("https://", adapter)
@@ -116,7 +121,18 @@ class _Session(requests.Session):
 
 
 class _Patience(Retry):
-    """Tries again, but not after a pause that nobody waits for."""
+    """Tries again, but not after a pause that nobody waits for, and tells of the others."""
+
+    def __init__(self, *, waits: Waits, server: str = "", found: str = "", **named: Any) -> None:
+        super().__init__(**named)
+        self._waits = waits
+        self._server = server
+        self._found = found
+
+    def new(self, **changed: Any) -> "_Patience":
+        """Return a copy with changes."""
+        own = {"waits": self._waits, "server": self._server, "found": self._found}
+        return super().new(**{**own, **changed})
 
     def increment(
         self,
@@ -130,7 +146,17 @@ class _Patience(Retry):
         """Refuse when the server asks for a longer pause than LONGEST_WAIT."""
         if response is not None and _pool is not None and self._pause(response) > LONGEST_WAIT:
             raise MaxRetryError(_pool, url or "")
-        return super().increment(method, url, response, error, _pool, _stacktrace)
+        following = super().increment(method, url, response, error, _pool, _stacktrace)
+        server = urlsplit(url or "").hostname or (_pool.host if _pool is not None else "")
+        found = status(response.status) if response is not None else _cause(error) if error else None
+        return following.new(server=server, found=found or "the connection broke")
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        """Tell of the pause, and make it."""
+        pause = (self.get_retry_after(response) if response is not None else None) or self.get_backoff_time()
+        if pause > 0:
+            self._waits.tell(self._server, self._found, pause)
+        super().sleep(response)
 
     def _pause(self, response: BaseHTTPResponse) -> float:
         try:

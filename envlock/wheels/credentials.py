@@ -20,6 +20,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_netrc_auth
 
+from envlock.core.progress import SILENT, Progress
 from envlock.host import http, process
 from envlock.host.trusting import trust
 from envlock.runtime.errors import InputError, UnreachableError
@@ -35,12 +36,13 @@ def session(
     ca_bundle: str | None = None,
     *,
     timeout: tuple[float, float] = http.QUESTION_TIMEOUT,
+    progress: Progress = SILENT,
 ) -> requests.Session:
     """Return a session for the configured places: with their logins, certificates and proxy.
 
     Raises InputError as :func:`envlock.host.http.session`, and for a client certificate that is not there.
     """
-    client = http.session(environ, ca_bundle or configuration.cert, timeout=timeout)
+    client = http.session(environ, ca_bundle or configuration.cert, timeout=timeout, progress=progress)
     trust(client, configuration.trusted_hosts)
     own = configuration.client_cert
     if own is not None and not Path(own).is_file():

@@ -4,6 +4,7 @@ import pytest
 
 from envlock.cli import main
 from envlock.cli.destination import Destination, Kind, parse_destination
+from envlock.core.progress import SILENT
 from envlock.runtime.errors import InputError, UnreachableError, UsageError
 
 
@@ -55,4 +56,4 @@ def test_an_engine_that_is_not_there_is_told_before_anything_is_built(
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(UnreachableError, match=message):
-        Destination(kind=kind, target="team/exp:1").reach(None)
+        Destination(kind=kind, target="team/exp:1").reach(None, SILENT)

@@ -8,10 +8,19 @@ import pytest
 import requests
 
 from envlock.core.digest import Digest
+from envlock.core.progress import Silent
 from envlock.core.redaction import redacted
 from envlock.host import http as envlock_http
 from envlock.host.store import HashingWriter
 from envlock.runtime.errors import InputError, UnreachableError
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -144,3 +153,16 @@ def test_a_download_that_always_breaks_is_given_up(server: str) -> None:
 def test_another_part_than_asked_for_is_refused(server: str) -> None:
     with pytest.raises(UnreachableError, match="cut short"):
         _download(f"http://{server}/elsewhere")
+
+
+def test_a_pause_before_another_try_is_told(server: str) -> None:
+    notes = Notes()
+    with envlock_http.session({}, progress=notes) as client:
+        assert client.get(f"http://user:s3cret@{server}/flaky").ok
+        with pytest.raises(requests.ConnectionError):
+            client.get("http://127.0.0.1:9/")
+    # The first time a server is asked again at once.
+    assert notes.lines == [
+        "127.0.0.1: status 503 (Service Unavailable); asking again in 1 s",
+        "127.0.0.1: connection refused; asking again in 1 s",
+    ]

@@ -18,6 +18,7 @@ from envlock.oci.registry.push import push
 from envlock.oci.registry.reference import Reference
 from tests.image import fixture_lock
 from tests.oci.images import Builder, file
+from tests.registry.faulty import Fault, Proxy
 from tests.registry.real import RealRegistry
 
 pytestmark = pytest.mark.registry
@@ -259,3 +260,30 @@ def test_a_name_that_no_registry_takes_is_told_before_anything_is_built(
     assert done.returncode == 3
     assert done.stderr.startswith("envlock: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("build", "--offline", "--no-bytecode", "-o", "registry:{}"),
+        ("build", "--plan", "-o", "registry:{}"),
+        ("build", "--from", "registry:{}"),
+        ("image-diff", "registry:{}", "registry:{}"),
+        ("run", "--image", "registry:{}", "--", "true"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_registry_that_is_asked_again_is_told(
+    project: Path, proxy: Proxy, environ: dict[str, str], command: tuple[str, ...]
+) -> None:
+    for quiet in ((), ("--quiet",)):
+        proxy.faults = [
+            Fault(method=method, path="/waited/", action="status", status=503) for method in ("GET", "HEAD")
+        ]
+        name = f"{proxy.host}/waited/exp:1"
+        argv = [command[0], *quiet, *(word.format(name) for word in command[1:])]
+        done = envlock(*argv, environ=environ, cwd=project)
+        told = [line for line in done.stderr.splitlines() if "again" in line]
+        assert bool(told) != bool(quiet), done.stderr
+        assert all(one.startswith(f"{proxy.host}: status 503") for one in told)
+        assert all(one.endswith("; asking again in 0.5 s") for one in told)

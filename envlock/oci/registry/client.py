@@ -20,8 +20,10 @@ from urllib.parse import urljoin
 
 import requests
 
+from envlock.core.printable import printable
+from envlock.core.progress import SILENT, Progress
 from envlock.host import http
-from envlock.host.backoff import RETRIABLE, Backoff
+from envlock.host.backoff import RETRIABLE, Backoff, Waits
 from envlock.host.tls import SharingAdapter
 from envlock.oci.registry.authorization import Authorization, answer, read_challenge
 from envlock.oci.registry.credentials import Credentials, find
@@ -51,6 +53,7 @@ class Repository:
     reference: Reference
     session: requests.Session
     credentials: Credentials | None
+    waits: Waits = field(default_factory=lambda: Waits(SILENT))
     backoff: Backoff = field(default_factory=Backoff)
     timeout: tuple[float, float] = http.TIMEOUT
     """Seconds to connect and for each part of a body, and to wait for an answer."""
@@ -107,6 +110,12 @@ class Repository:
             return found
         raise self._error(found, method)
 
+    def pause(self, attempt: int, error: BrokenError) -> None:
+        """Wait after try number ``attempt``, counted from 0, and tell of it."""
+        seconds = self.backoff.seconds(attempt, error.retry_after)
+        self.waits.tell(self.reference.registry, error.found, seconds)
+        self.backoff.pause(seconds)
+
     def unreachable(self, found: str, hint: str | None = None) -> UnreachableError:
         """Return the error for a registry that does not do what it must."""
         return UnreachableError(
@@ -119,7 +128,7 @@ class Repository:
         except BrokenError as error:
             if attempt + 1 >= self.backoff.attempts:
                 raise self.unreachable(error.found) from error
-            self.backoff.wait(attempt, error.retry_after)
+            self.pause(attempt, error)
         return self._again(action, attempt + 1)
 
     def _once(
@@ -198,17 +207,26 @@ class Repository:
 
 @contextmanager
 def connected(
-    reference: Reference, environ: Mapping[str, str], ca_bundle: str | None = None
+    reference: Reference,
+    environ: Mapping[str, str],
+    ca_bundle: str | None = None,
+    progress: Progress = SILENT,
 ) -> Iterator[Repository]:
     """Yield the repository of ``reference``, with the login that Docker or containers would use.
 
+    ``progress`` is told of pauses before another try.
     Raises InputError or UnreachableError for credentials that can't be read.
     """
-    with http.session(environ, ca_bundle) as session:
+    with http.session(environ, ca_bundle, progress=progress) as session:
         # Tries again are decided here, where it is known what was sent.
         for scheme in ("https://", "http://"):
             session.mount(scheme, SharingAdapter(session.verify, pool_maxsize=16))
-        yield Repository(reference=reference, session=session, credentials=find(reference, environ))
+        yield Repository(
+            reference=reference,
+            session=session,
+            credentials=find(reference, environ),
+            waits=Waits(progress),
+        )
 
 
 def _message(found: requests.Response) -> str:
@@ -218,4 +236,4 @@ def _message(found: requests.Response) -> str:
         text = " ".join(str(first.get("message") or first["code"]).split())
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return ""
-    return f": {text[:200]}"
+    return f": {printable(text[:200])}"

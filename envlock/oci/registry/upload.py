@@ -102,7 +102,7 @@ def _send_all(
         except BrokenError as error:
             if failures == repository.backoff.attempts - 1:
                 raise repository.unreachable(f"an upload that breaks off: {error.found}") from error
-            repository.backoff.wait(failures, error.retry_after)
+            repository.pause(failures, error)
             failures += 1
             session = _resumed(repository, blob, session)
         done = min(session.offset, blob.size) if session.location is not None else blob.size
