@@ -186,6 +186,7 @@ def _dockerfile(request: Request, directory: Path) -> None:
 
 
 def _document(lock: Lock, form: str, output: Path) -> None:
+    # cyclonedx costs a sixth of a second to import: only who asks for it pays.
     exporter: _Exporter = importlib.import_module(f"envlock.lock.export.{form}")
     data = exporter.dumps(lock)
     if output == _STANDARD_OUTPUT:

@@ -3,13 +3,13 @@
 Both are functions of the lock, the options and the image; the image's own digest knows nothing of them.
 """
 
+import importlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from envlock.core.digest import Digest
 from envlock.image import provenance, runtime
 from envlock.image.plan import BuildOptions
-from envlock.lock.export import cyclonedx
 from envlock.lock.model import Lock
 from envlock.oci import document
 from envlock.oci.artifact import Artifact, ArtifactFile
@@ -42,6 +42,8 @@ class Attachment:
 
 def bill(lock: Lock, image: Image) -> Attachment:
     """Return the image's bill of materials, CycloneDX 1.6."""
+    # It costs a sixth of a second to import: only who asks for it pays.
+    cyclonedx: Any = importlib.import_module("envlock.lock.export.cyclonedx")
     facts = cyclonedx.ImageFacts(
         manifest=image.digest,
         runtime=Digest.parse(_labels(image)["dev.envlock.runtime"]),

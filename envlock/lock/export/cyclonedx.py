@@ -3,7 +3,7 @@
 Rules kept here:
 
 * The same lock gives the same bytes: no time, no random number. The serial number is made of the
-  environment-id, everything is sorted, references are package URLs.
+  environment-id, components are sorted by the library, references are package URLs.
 * A component is what the lock names: Python packages, OS packages, conda packages, the interpreter and
   the operating system. A licence is what a package's metadata declares: an SPDX expression, or a name.
 * A Python package depends on those that its metadata asks for. The environment depends on all that no
@@ -18,10 +18,28 @@ Rules kept here:
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from cyclonedx.model import (
+    ExternalReference,
+    ExternalReferenceType,
+    HashAlgorithm,
+    HashType,
+    Property,
+    XsUri,
+)
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import (
+    DisjunctiveLicense,
+    License,
+    LicenseAcknowledgement,
+    LicenseExpression,
+)
+from cyclonedx.model.tool import ToolRepository
+from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.licenses import canonicalize_license_expression
 
@@ -35,11 +53,6 @@ _TYPES: Final = {"dpkg": "deb", "rpm": "rpm", "apk": "apk"}
 _PUBLIC: Final = "pypi"
 # Capture's own package of the files that no distribution owns (envlock/capture/orphans.py).
 _ORPHANS: Final = "envlock-orphans"
-# What no IRI reference (RFC 3987) may hold as it is, though URLs that people type do.
-_ESCAPES: Final = str.maketrans({one: f"%{ord(one):02X}" for one in " \"'[]<>{}"})
-
-_Component = Mapping[str, object]
-"""As JSON has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,73 +67,84 @@ class ImageFacts:
 def dumps(lock: Lock, image: ImageFacts | None = None) -> bytes:
     """Return the bill of materials of the environment, or of an image of it, as JSON."""
     root = _environment(lock) if image is None else _image(lock, image)
-    wheels = {one.name: _wheel(one) for one in lock.packages}
-    others = (*_components(lock), *(_added(lock, image) if image is not None else ()))
-    components = {str(one["bom-ref"]): one for one in (*wheels.values(), *others)}
+    components = (*_components(lock), *(_added(lock, image) if image is not None else ()))
     kind = "environment" if image is None else "image"
-    document = {
-        "components": sorted(components.values(), key=_order),
-        "dependencies": _dependencies(root, components, wheels, lock.packages),
-        "metadata": {"component": root, "tools": {"components": [_tool()]}},
-        "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, f"urn:dev.envlock:{kind}:{root['version']}").urn,
-        "version": 1,
-        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-    }
+    bom = Bom(
+        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:dev.envlock:{kind}:{root.version}"),
+        metadata=BomMetaData(component=root, tools=ToolRepository(components=[_tool()])),
+        components=components,
+    )
+    _relate(bom, root, components, lock.packages)
+    document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
+    # The library writes the time of day, which the format does not demand.
+    del document["metadata"]["timestamp"]
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _order(component: _Component) -> tuple[str, ...]:
-    return tuple(str(component.get(key, "")) for key in ("type", "name", "version", "bom-ref"))
+def _relate(
+    bom: Bom, root: Component, components: Sequence[Component], packages: tuple[Package, ...]
+) -> None:
+    """Register who depends on whom."""
+    wheels = {one.name: component for one, component in zip(packages, map(_wheel, packages), strict=True)}
+    reached = frozenset(wheels) - frozenset(top(packages))
+    below = {wheels[name].bom_ref for name in reached}
+    bom.register_dependency(root, [one for one in components if one.bom_ref not in below])
+    for package in packages:
+        bom.register_dependency(wheels[package.name], [wheels[name] for name in package.dependencies])
 
 
-def _dependencies(
-    root: _Component,
-    components: Iterable[str],
-    wheels: Mapping[str, _Component],
-    packages: tuple[Package, ...],
-) -> list[dict[str, object]]:
-    """Return who depends on whom, by their references."""
-    references = {name: str(wheel["bom-ref"]) for name, wheel in wheels.items()}
-    reached = {references[name] for name in references.keys() - set(top(packages))}
-    below = {
-        **dict.fromkeys(components, ()),
-        **{references[one.name]: [references[name] for name in one.dependencies] for one in packages},
-        str(root["bom-ref"]): [one for one in components if one not in reached],
-    }
-    return [
-        {"dependsOn": sorted(below[name]), "ref": name} if below[name] else {"ref": name}
-        for name in sorted(below)
-    ]
-
-
-def _environment(lock: Lock) -> _Component:
+def _environment(lock: Lock) -> Component:
     identity = str(environment_id(lock))
-    return _component("application", "environment", identity, identity, _facts(lock))
+    return Component(
+        type=ComponentType.APPLICATION,
+        name="environment",
+        version=identity,
+        bom_ref=identity,
+        properties=_properties(_facts(lock)),
+    )
 
 
-def _image(lock: Lock, image: ImageFacts) -> _Component:
-    facts = [("environment-id", str(environment_id(lock))), *_facts(lock)]
-    digest = str(image.manifest)
-    return _component("container", "envlock-image", digest, digest, facts)
+def _image(lock: Lock, image: ImageFacts) -> Component:
+    identity = ("environment-id", str(environment_id(lock)))
+    return Component(
+        type=ComponentType.CONTAINER,
+        name="envlock-image",
+        version=str(image.manifest),
+        bom_ref=str(image.manifest),
+        properties=_properties([identity, *_facts(lock)]),
+    )
 
 
-def _added(lock: Lock, image: ImageFacts) -> Iterator[_Component]:
+def _added(lock: Lock, image: ImageFacts) -> Iterator[Component]:
     """Yield what the image has besides the environment."""
-    runtime = "envlock-runtime"
-    yield _component("application", runtime, __version__, runtime, [("digest", str(image.runtime))])
+    yield Component(
+        type=ComponentType.APPLICATION,
+        name="envlock-runtime",
+        version=__version__,
+        bom_ref="envlock-runtime",
+        properties=_properties([("digest", str(image.runtime))]),
+    )
     for name, version in image.carried:
         # A reference of its own: the environment may have the same package.
         url = PackageURL("pypi", None, name, version)
-        yield _component("library", name, version, f"{runtime}/{name}", purl=url.to_string())
+        yield Component(
+            type=ComponentType.LIBRARY,
+            name=name,
+            version=version,
+            bom_ref=f"envlock-runtime/{name}",
+            purl=url,
+        )
     if lock.base.reference is not None:
-        digest = None if lock.base.digest is None else str(lock.base.digest)
-        yield _component("container", lock.base.reference, digest, "base-image")
+        yield Component(
+            type=ComponentType.CONTAINER,
+            name=lock.base.reference,
+            version=None if lock.base.digest is None else str(lock.base.digest),
+            bom_ref="base-image",
+        )
 
 
-def _tool() -> _Component:
-    return _component("application", "envlock", __version__, "envlock")
+def _tool() -> Component:
+    return Component(type=ComponentType.APPLICATION, name="envlock", version=__version__, bom_ref="envlock")
 
 
 def _facts(lock: Lock) -> Iterator[tuple[str, str]]:
@@ -135,32 +159,36 @@ def _facts(lock: Lock) -> Iterator[tuple[str, str]]:
         yield f"gap:{gap.subject}", gap.reason
 
 
-def _components(lock: Lock) -> Iterator[_Component]:
-    """Yield everything in the environment but its wheels."""
+def _components(lock: Lock) -> Iterator[Component]:
     yield _interpreter(lock)
-    yield _component("operating-system", lock.os.id, lock.os.version, "operating-system")
+    yield Component(
+        type=ComponentType.OPERATING_SYSTEM,
+        name=lock.os.id,
+        version=lock.os.version,
+        bom_ref="operating-system",
+    )
+    yield from map(_wheel, lock.packages)
     for system in lock.system_packages:
         yield _system(system, lock)
     yield from map(_conda, lock.conda)
 
 
-def _interpreter(lock: Lock) -> _Component:
+def _interpreter(lock: Lock) -> Component:
     python = lock.python
     is_cpython = python.implementation == "cpython"
-    generic = "python" if is_cpython else python.implementation
-    return _component(
-        "platform",
-        python.implementation,
-        python.version,
-        "interpreter",
-        [("abi", python.abi), ("prefix-kind", python.prefix_kind)],
+    return Component(
+        type=ComponentType.PLATFORM,
+        name=python.implementation,
+        version=python.version,
+        bom_ref="interpreter",
         # The name under which the public vulnerability lists have it.
         cpe=f"cpe:2.3:a:python:python:{python.version}:*:*:*:*:*:*:*" if is_cpython else None,
-        purl=PackageURL("generic", None, generic, python.version).to_string(),
+        purl=PackageURL("generic", None, "python" if is_cpython else python.implementation, python.version),
+        properties=_properties([("abi", python.abi), ("prefix-kind", python.prefix_kind)]),
     )
 
 
-def _wheel(package: Package) -> _Component:
+def _wheel(package: Package) -> Component:
     facts = [("source", package.source), ("evidence", package.evidence), ("wheel", package.wheel.name)]
     facts += [("index", package.index)] if package.index else []
     facts += [("editable", "true")] if package.editable else []
@@ -168,9 +196,12 @@ def _wheel(package: Package) -> _Component:
     facts += [(f"build:{name}", value) for name, value in package.build]
     return _package(
         _python_url(package),
-        hashes=[("SHA-256", package.wheel.sha256.hex)],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=package.wheel.sha256.hex)],
         facts=facts,
-        references=[("distribution", package.wheel.url), ("vcs", _vcs(package))],
+        references=[
+            (ExternalReferenceType.DISTRIBUTION, package.wheel.url),
+            (ExternalReferenceType.VCS, _vcs(package)),
+        ],
         licences=package.licences,
     )
 
@@ -199,7 +230,7 @@ def _vcs(package: Package) -> str | None:
     return f"{origin['vcs']}+{origin['url']}" if {"vcs", "url"} <= origin.keys() else None
 
 
-def _system(system: SystemPackage, lock: Lock) -> _Component:
+def _system(system: SystemPackage, lock: Lock) -> Component:
     version, qualifiers = system.version, {"arch": system.architecture}
     if system.manager == "rpm" and ":" in version:
         qualifiers["epoch"], _, version = version.partition(":")
@@ -207,23 +238,23 @@ def _system(system: SystemPackage, lock: Lock) -> _Component:
     return _package(
         PackageURL(_TYPES[system.manager], lock.os.id, system.name, version, qualifiers),
         version=system.version,
-        hashes=[("SHA-256", system.sha256.hex)] if system.sha256 else [],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=system.sha256.hex)] if system.sha256 else [],
         facts=[("snapshot", system.snapshot)] if system.snapshot else [],
     )
 
 
-def _conda(conda: CondaPackage) -> _Component:
+def _conda(conda: CondaPackage) -> Component:
     subdirectory, _, file = (conda.url or "").rpartition("/")
     qualifiers = {"build": conda.build, "channel": conda.channel}
     if file:
         qualifiers["subdir"] = subdirectory.rpartition("/")[2]
         qualifiers["type"] = "conda" if file.endswith(".conda") else "tar.bz2"
-    sha256 = [("SHA-256", conda.sha256.hex)] if conda.sha256 else []
-    md5 = [("MD5", conda.md5)] if conda.md5 else []
+    sha256 = [HashType(alg=HashAlgorithm.SHA_256, content=conda.sha256.hex)] if conda.sha256 else []
+    md5 = [HashType(alg=HashAlgorithm.MD5, content=conda.md5)] if conda.md5 else []
     return _package(
         PackageURL("conda", None, conda.name, conda.version, qualifiers),
         hashes=[*sha256, *md5],
-        references=[("distribution", conda.url)],
+        references=[(ExternalReferenceType.DISTRIBUTION, conda.url)],
     )
 
 
@@ -231,45 +262,33 @@ def _package(
     purl: PackageURL,
     *,
     version: str | None = None,
-    hashes: Iterable[tuple[str, str]] = (),
+    hashes: Iterable[HashType] = (),
     facts: Iterable[tuple[str, str]] = (),
-    references: Iterable[tuple[str, str | None]] = (),
+    references: Iterable[tuple[ExternalReferenceType, str | None]] = (),
     licences: tuple[str, ...] = (),
-) -> _Component:
-    return _component(
-        "library",
-        purl.name,
-        version or purl.version,
-        purl.to_string(),
-        facts,
-        purl=purl.to_string(),
-        hashes=[{"alg": algorithm, "content": value} for algorithm, value in sorted(hashes)],
-        externalReferences=[
-            {"type": kind, "url": url.translate(_ESCAPES)} for kind, url in references if url
-        ],
+) -> Component:
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=purl.name,
+        version=version or purl.version,
+        bom_ref=purl.to_string(),
+        purl=purl,
+        hashes=hashes,
+        properties=_properties(facts),
         licenses=_licences(licences),
+        external_references=[ExternalReference(type=kind, url=XsUri(url)) for kind, url in references if url],
     )
 
 
-def _component(
-    kind: str,
-    name: str,
-    version: str | None,
-    reference: str,
-    facts: Iterable[tuple[str, str]] = (),
-    **more: object,
-) -> _Component:
-    """Return a component without the members that say nothing."""
-    properties = [{"name": f"envlock:{key}", "value": value} for key, value in sorted(facts)]
-    members = {"bom-ref": reference, "name": name, "properties": properties, "type": kind, "version": version}
-    return {key: value for key, value in sorted({**members, **more}.items()) if value}
-
-
-def _licences(stated: tuple[str, ...]) -> list[dict[str, object]]:
+def _licences(stated: tuple[str, ...]) -> list[License]:
     """Return one expression, or a name for each: the format does not take both."""
-    declared = {"acknowledgement": "declared"}
+    declared = LicenseAcknowledgement.DECLARED
     try:
         (only,) = stated
-        return [{**declared, "expression": canonicalize_license_expression(only)}]
+        return [LicenseExpression(canonicalize_license_expression(only), acknowledgement=declared)]
     except ValueError:
-        return [{"license": {**declared, "name": one}} for one in sorted(stated)]
+        return [DisjunctiveLicense(name=one, acknowledgement=declared) for one in stated]
+
+
+def _properties(facts: Iterable[tuple[str, str]]) -> list[Property]:
+    return [Property(name=f"envlock:{name}", value=value) for name, value in facts]
