@@ -28,7 +28,7 @@ from envlock.image import dockerfile, terms
 from envlock.image import project as project_tree
 from envlock.image.plan import DEFAULT_CREATED, BuildOptions, Isa
 from envlock.lock.model import Lock
-from envlock.oci.name import ImageName
+from envlock.oci.name import ImageName, typed
 from envlock.runtime.errors import UsageError
 from envlock.wheels import sidecar
 
@@ -155,7 +155,8 @@ def command(
     envlock build pylock.amd64.toml pylock.arm64.toml --no-bytecode -o registry:NAME:TAG
     """
     if tag is not None:
-        ImageName.parse(tag)  # what nobody takes is told before an image is built for it
+        with typed(f"-t {tag}"):
+            ImageName.parse(tag)  # what nobody takes is told before an image is built for it
     progress = plain.progress(quiet=quiet)
     bundle = None if bundle_reference is None else inputs.bundle(bundle_reference, ca_bundle, progress)
     code = None if project is None else project_tree.read(project)

@@ -24,7 +24,7 @@ from envlock.host.store import Store
 from envlock.oci import archive, layout
 from envlock.oci.artifact import EMPTY
 from envlock.oci.model import ImageIndex
-from envlock.oci.name import ImageName
+from envlock.oci.name import ImageName, typed
 from envlock.oci.registry import referrers
 from envlock.oci.registry.client import Repository, connected
 from envlock.oci.registry.push import push, push_index
@@ -123,15 +123,16 @@ def _push(products: Sequence[Product], repository: Repository, store: Store, pro
 
 
 def parse_destination(text: str) -> Destination:
-    """Read ``KIND:TARGET``. Raises UsageError, or InputError for a name that nobody takes."""
+    """Read ``KIND:TARGET``. Raises UsageError, for a name that nobody takes too."""
     for kind in get_args(Kind):
         if text.startswith(f"{kind}:") and text != f"{kind}:":
             target = text.removeprefix(f"{kind}:")
             # A name that nobody takes is told before an image is built for it.
-            if kind == "registry":
-                Reference.parse(target)
-            elif kind in ("docker", "podman"):
-                ImageName.parse(target)
+            with typed(f"-o {text}"):
+                if kind == "registry":
+                    Reference.parse(target)
+                elif kind in ("docker", "podman"):
+                    ImageName.parse(target)
             return Destination(kind=kind, target=target)
     raise UsageError(
         "not a place for an image",

@@ -19,6 +19,7 @@ from envlock.host.store import Store
 from envlock.image import base_copies, bundle, dockerfile, missing, terms
 from envlock.lock import file
 from envlock.lock.model import Lock, Package
+from envlock.oci.name import typed
 from envlock.oci.registry.client import connected
 from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
@@ -154,7 +155,8 @@ def _check(form: Form | None, output: Path, *, bundled: bool, all_wheels: bool) 
 def _bundle(request: Request, target: str) -> None:
     source = request.source
     # A name that no registry takes is told before anything is fetched for it.
-    reference = Reference.parse(target.removeprefix(SCHEME)) if target.startswith(SCHEME) else None
+    with typed(f"--bundle {target}"):
+        reference = Reference.parse(target.removeprefix(SCHEME)) if target.startswith(SCHEME) else None
     made = bundle.compose(source.lock, source.data, all_wheels=request.all_wheels)
     wanted = replace(source.lock, packages=request.travelling)
     offline = request.network.offline

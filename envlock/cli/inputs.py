@@ -14,6 +14,7 @@ from envlock.host.store import Store
 from envlock.image.bundle import Bundle, open_bundle, open_pushed
 from envlock.lock import codec, file
 from envlock.lock.model import Lock, Package
+from envlock.oci.name import typed
 from envlock.oci.registry.client import connected
 from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
@@ -48,7 +49,8 @@ def bundle(reference: str, ca_bundle: str | None, progress: Progress) -> Bundle:
     """Open a bundle; one in a registry stays connected until the command ends. Raises as what opens it."""
     if not reference.startswith(SCHEME):
         return open_bundle(reference)
-    named = Reference.parse(reference.removeprefix(SCHEME))
+    with typed(f"--from {reference}"):
+        named = Reference.parse(reference.removeprefix(SCHEME))
     context = click.get_current_context()
     return open_pushed(context.with_resource(connected(named, os.environ, ca_bundle, progress)))
 

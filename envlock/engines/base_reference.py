@@ -12,6 +12,8 @@ from typing import Final, Literal, get_args
 
 from envlock.host.data import data
 from envlock.lock.model import Python
+from envlock.oci.name import typed
+from envlock.oci.registry.reference import Reference
 from envlock.oci.source import ArchiveSource
 from envlock.runtime.errors import InputError, UsageError
 
@@ -47,13 +49,16 @@ class BaseReference:
 def parse(text: str, python: Python) -> BaseReference:
     """Read ``--base``; ``python`` is the environment's, whose version a definition may name.
 
-    Raises UsageError for an empty name, InputError for a definition that can't be read.
+    Raises UsageError for a name that is empty or that no registry takes, InputError for a definition that
+    can't be read.
     """
     kind, colon, target = text.partition(":")
     if not text or (colon and not target):
         expected = f"host, an image's name, or one of {', '.join(KINDS)} with a colon and a name"
         raise UsageError("no base is named", where=f"--base {text}", expected=expected)
     named = next((known for known in KINDS if colon and known == kind), None)
+    if named == "registry":
+        return _in_registry(target)
     return _plain(text, python) if named is None else BaseReference(kind=named, target=target)
 
 
@@ -64,22 +69,36 @@ def _plain(text: str, python: Python) -> BaseReference:
     if path.is_file():
         return _file(path, python)
     if _NAME.fullmatch(text) and packaged.is_file():
-        return parse(_defined(packaged, python), python)
+        return _defined(packaged, python)
     if text == _PACKAGED:
         return BaseReference(kind="dockerfile", target=str(data(_PACKAGED)))
-    return BaseReference(kind="registry", target=text)
+    return _in_registry(text)
+
+
+def _in_registry(target: str) -> BaseReference:
+    with typed(f"--base {target}"):
+        Reference.parse(target)
+    return BaseReference(kind="registry", target=target)
 
 
 def _file(path: Path, python: Python) -> BaseReference:
     if path.suffix == ".toml":
-        return parse(_defined(path, python), python)
+        return _defined(path, python)
     if "dockerfile" in path.name.lower():
         return BaseReference(kind="dockerfile", target=str(path))
     is_oci = ArchiveSource(path).has("index.json")
     return BaseReference(kind="oci-archive" if is_oci else "docker-archive", target=str(path))
 
 
-def _defined(file: Path, python: Python) -> str:
+def _defined(file: Path, python: Python) -> BaseReference:
+    text = _stated(file, python)
+    try:
+        return parse(text, python)
+    except UsageError as error:
+        raise InputError(error.what, where=file.name, expected=error.expected, found=repr(text)) from error
+
+
+def _stated(file: Path, python: Python) -> str:
     """Return the reference that a definition states, with the environment's Python filled in."""
     try:
         stated = tomllib.loads(file.read_text("utf-8"))["reference"]

@@ -5,9 +5,11 @@ parts are lower case; a tag has at most 128 characters). Digests are no tags and
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from envlock.runtime.errors import InputError
+from envlock.runtime.errors import InputError, UsageError
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _DOMAIN = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+(?=:))(?::[0-9]+)?"
@@ -52,3 +54,12 @@ class ImageName:
     def full(self) -> str:
         """The name with its registry and tag."""
         return f"{self.full_repository}:{self.tag}"
+
+
+@contextmanager
+def typed(where: str) -> Iterator[None]:
+    """Blame the command line, ``where`` it was typed, for a name that is none; else a file is to blame."""
+    try:
+        yield
+    except InputError as error:
+        raise UsageError(error.what, where=where, expected=error.expected, found=error.found) from error

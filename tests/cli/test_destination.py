@@ -5,7 +5,7 @@ import pytest
 from envlock.cli import main
 from envlock.cli.destination import Destination, Kind, parse_destination
 from envlock.core.progress import SILENT
-from envlock.runtime.errors import InputError, UnreachableError, UsageError
+from envlock.runtime.errors import UnreachableError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,30 @@ def test_anything_else_is_refused_with_the_kinds_that_there_are(text: str) -> No
 
 @pytest.mark.parametrize("kind", ["docker", "podman", "registry"])
 def test_a_name_that_nobody_takes_is_refused(kind: Kind) -> None:
-    with pytest.raises(InputError, match="not an image name"):
+    with pytest.raises(UsageError, match=f"not an image name: -o {kind}:team/Upper:1"):
         parse_destination(f"{kind}:team/Upper:1")
 
 
-def test_a_tag_that_nobody_takes_is_told_before_the_lock_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("build", "-t", "team/Upper:1"),
+        ("build", "--from", "registry:team/Upper:1"),
+        ("image-diff", "registry:team/Upper:1", "registry:team/upper:1"),
+    ],
+)
+def test_a_name_that_nobody_takes_is_told_before_anything_is_read(
+    argv: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="3"):
-        main.main(["build", "-t", "team/Upper:1"])
-    assert "not an image name" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main.main(argv)
+    told = capsys.readouterr().err
+    assert told.startswith(f"envlock: not an image name: {' '.join(argv[1:])[:20]}")
+    assert "'team/Upper:1'" in told
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_a_file_has_the_bytes_that_standard_output_gets(
         (("--format", "pylock", "-o", "lock.toml"), "not a lockfile's name"),
         (("--format", "pylock", "--all-wheels"), "--all-wheels means nothing for pylock"),
         (("--format", "pylock", "--json"), "both want standard output"),
+        (("--bundle", "registry:team/Upper:1"), "not an image name: --bundle registry:team/Upper:1"),
     ],
 )
 def test_options_that_do_not_fit_together_are_refused(

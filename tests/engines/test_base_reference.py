@@ -84,6 +84,18 @@ def test_a_definition_without_a_reference_is_bad_input(tmp_path: Path, text: str
         read(str(file))
 
 
+@pytest.mark.parametrize("name", ["team/Upper:1", "registry:a b", "registry:a@sha256:12"])
+def test_a_name_that_no_registry_takes_is_a_usage_error_unless_a_definition_states_it(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="not a"):
+        read(name)
+    file = tmp_path / "mine.toml"
+    file.write_text(f'reference = "{name}"\n')
+    with pytest.raises(InputError, match=r"not a.*: mine\.toml"):
+        read(str(file))
+
+
 @pytest.mark.parametrize("text", ["", "oci:", "registry:"])
 def test_an_empty_name_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="no base is named"):
