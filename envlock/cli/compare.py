@@ -17,7 +17,7 @@ _AT_LEAST = 2
 
 
 @click.command(short_help="Are the results of runs the same, to the bit?")
-@click.argument("records", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("records", nargs=-1, required=True, type=options.RecordFile())
 @click.option(
     "--outputs",
     multiple=True,
@@ -31,6 +31,8 @@ _AT_LEAST = 2
 def command(*, records: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bool, quiet: bool) -> int:
     """Compare the run records A B [...]: exit statuses and outputs decide, the rest explains.
 
+    The directory that was a run's --out stands for its record, where it holds one.
+
     Where the files are at hand, .npy, .npz, .safetensors, .pt, .pth and .json are compared inside: which
     tensors or keys differ first, how many elements, and by how much.
 
@@ -38,6 +40,7 @@ def command(*, records: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bo
 
     \b
     envlock compare first.json second.json
+    envlock compare results/a results/b
     envlock compare --json out/records/*.json
     envlock compare a.json b.json --outputs results/a --outputs results/b
     """

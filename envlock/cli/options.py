@@ -1,5 +1,6 @@
 """Options that several commands share, so that each means the same everywhere."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -7,10 +8,42 @@ from typing import TypeVar
 import click
 
 from envlock.cli import trace
+from envlock.runtime.errors import UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 DEFAULT_LOCK = Path("pylock.envlock.toml")
+
+
+class RecordFile(click.Path):
+    """A run record, or the directory of the one run that left it there: its ``--out``, or its records."""
+
+    name = "record"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """Return the record's file. Raises UsageError."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.is_dir():
+            return path
+        place = path if path.name == "records" else path / "records"
+        found = sorted(place.glob("*.json"))
+        if len(found) == 1:
+            return found[0]
+        raise UsageError(
+            "not the directory of one run",
+            where=str(path),
+            expected=f"one record, {place}/*.json",
+            found=f"{len(found)} of them",
+            hint="name the record's file",
+        )
 
 
 def quiet(function: Decorated) -> Decorated:

@@ -24,7 +24,7 @@ from envlock.runtime.manifest import Manifest
 
 
 @click.command(cls=execution.JobCommand, short_help="Run a recorded job again and compare.")
-@click.argument("record", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("record", type=options.RecordFile())
 @execution.options
 @click.option(
     "--out",
@@ -61,7 +61,7 @@ def command(
 
     Exit status: 0 identical, 1 different. The first run's outputs and records are left alone. The
     job's own output goes to standard output. Where the record holds a numerics fingerprint, this host's
-    is taken and compared.
+    is taken and compared. The directory that was the run's --out stands for its record, where it holds one.
 
     \b
     envlock replay out/records/resnet-0-0123456789ab.json

@@ -158,6 +158,18 @@ def test_a_wheel_of_another_index_names_its_url(lock: Lock) -> None:
     assert packaged(lock, other)["purl"] == f"pkg:pypi/numpy@2.4.6?download_url={NUMPY.wheel.url}"
 
 
+def test_a_url_that_people_type_is_a_reference_that_the_format_takes(lock: Lock) -> None:
+    url = "https://index.example/my wheels/[new]/numpy-2.4.6-cp311-cp311-linux_x86_64.whl"
+    found = packaged(lock, replace(NUMPY, wheel=replace(NUMPY.wheel, url=url)))
+    escaped = url.replace(" ", "%20").replace("[", "%5B").replace("]", "%5D")
+    assert found["externalReferences"] == [{"type": "distribution", "url": escaped}]
+
+
+def test_what_the_lock_names_twice_is_one_component(lock: Lock) -> None:
+    (package,) = (one for one in lock.system_packages if one.name == "libc6")
+    assert component(replace(lock, system_packages=(package, package)), "libc6")["version"]
+
+
 def test_a_repository_without_a_commit_is_named_alone(lock: Lock) -> None:
     found = packaged(lock, replace(TORCH, origin=(("url", "https://code.example/t.git"), ("vcs", "git"))))
     assert found["purl"].endswith("?vcs_url=git%2Bhttps://code.example/t.git")

@@ -164,6 +164,31 @@ def test_compare_shows_the_verdict_first(envlock: Command, two: Callable[..., tu
     assert out.splitlines()[0] == "identical  1 output, bit for bit"
 
 
+def test_the_directory_of_one_run_stands_for_its_record(
+    envlock: Command, two: Callable[..., tuple[Path, Path]], tmp_path: Path
+) -> None:
+    places = [tmp_path / name / "records" for name in ("a", "b")]
+    for place, file in zip(places, two(), strict=True):
+        place.mkdir(parents=True)
+        file.rename(place / file.name)
+    status, out, _ = envlock("compare", "a", "b/records")
+    assert status == 0
+    assert out.startswith("identical")
+    assert "a/records/first.json" in out
+
+
+@pytest.mark.parametrize("records", [(), ("first.json", "second.json")])
+def test_a_directory_of_no_run_or_several_stands_for_none(
+    envlock: Command, tmp_path: Path, records: tuple[str, ...]
+) -> None:
+    (tmp_path / "out/records").mkdir(parents=True)
+    for name in records:
+        (tmp_path / "out/records" / name).touch()
+    status, _, err = envlock("replay", "out")
+    assert status == 2
+    assert f"out: expected one record, out/records/*.json, found {len(records)} of them" in err
+
+
 def test_compare_explains_a_difference(envlock: Command, two: Callable[..., tuple[Path, Path]]) -> None:
     manifest = Manifest(experiment="exp", seed=43, command=("python", "train.py"))
     files = two(outputs=OTHER, manifest=manifest, exit_status=1, lock_sha256="d" * 64)
