@@ -7,26 +7,14 @@ from pathlib import Path
 
 import click
 
-from envlock.cli import (
-    docker_backend,
-    inputs,
-    options,
-    outlook,
-    plain,
-    product,
-    storage,
-    terminal,
-    verification,
-)
+from envlock.cli import inputs, options, plain, product, storage
 from envlock.cli.building import Documents, Request, build
 from envlock.cli.destination import Destination, parse_destination
 from envlock.cli.inputs import Network
 from envlock.cli.product import Product
-from envlock.core.progress import Progress
-from envlock.host.store import Store
-from envlock.image import dockerfile, terms
-from envlock.image import project as project_tree
+from envlock.image import terms
 from envlock.image.plan import DEFAULT_CREATED, BuildOptions, Isa
+from envlock.image.project import ProjectTree
 from envlock.lock.model import Lock
 from envlock.oci.name import ImageName, typed
 from envlock.runtime.errors import UsageError
@@ -159,7 +147,7 @@ def command(
             ImageName.parse(tag)  # what nobody takes is told before an image is built for it
     progress = plain.progress(quiet=quiet)
     bundle = None if bundle_reference is None else inputs.bundle(bundle_reference, ca_bundle, progress)
-    code = None if project is None else project_tree.read(project)
+    code = None if project is None else _code(project)
     settings = BuildOptions(
         created=_created(os.environ),
         threads=threads,
@@ -179,17 +167,25 @@ def command(
     ]
     store = storage.store()
     about_image = {"--plan": only_plan, "--verify": verify, "--sbom": sbom, "--provenance": provenance}
+    # Each of these ways has imports that a build has no use for.
     if dockerfile_directory is not None:
+        from envlock.cli import docker_backend  # noqa: PLC0415
+
         _refuse_asked("--emit-dockerfile builds nothing", about_image | {"-t": tag, "-o": outputs})
-        _emit(_only(requests), dockerfile_directory, store, progress)
+        docker_backend.write(_only(requests), dockerfile_directory, store, progress)
         return 0
     if backend == "docker":
+        from envlock.cli import docker_backend  # noqa: PLC0415
+
         _refuse_asked("--backend docker leaves the image to Docker and pip", about_image)
         names = docker_backend.tags(outputs, tag)
-        _tell(docker_backend.build(_only(requests), names, store, progress), as_json=as_json, quiet=quiet)
+        built = docker_backend.build(_only(requests), names, store, progress)
+        docker_backend.tell(built, as_json=as_json, quiet=quiet)
         return 0
     destinations = _destinations(outputs, len(requests))
     if only_plan:
+        from envlock.cli import outlook  # noqa: PLC0415
+
         outlook.show(requests, destinations, store, progress, as_json=as_json)
         return 0
     named = bool(outputs)
@@ -210,6 +206,12 @@ def command(
     return 0 if written else 1
 
 
+def _code(project: Path) -> ProjectTree:
+    from envlock.image import project_tree  # noqa: PLC0415 # ignore rules' library, for --project only
+
+    return project_tree.read(project)
+
+
 def _isa(lock: Lock) -> Isa:
     """Return the instructions that are right for a lock's processor: the portable ones are x86-64's."""
     return "portable" if lock.platform == "linux/amd64" else "native"
@@ -220,14 +222,6 @@ def _destinations(outputs: tuple[str, ...], platforms: int) -> tuple[Destination
     for one in found:
         one.refuse_several(platforms)
     return found
-
-
-def _tell(built: docker_backend.Built, *, as_json: bool, quiet: bool) -> None:
-    written = [f"docker:{tag}" for tag in built.tags]
-    if as_json:
-        plain.print_json({"image": built.identity, "written": written})
-    elif not quiet:
-        terminal.err.print(f"built {', '.join(written)}, {built.identity}", markup=False)
 
 
 def _refuse_asked(why: str, given: Mapping[str, object]) -> None:
@@ -264,23 +258,12 @@ def _print(
         plain.print_json({**product.summary(products), "written": [str(one) for one in written]})
         return
     if not quiet:
-        product.print_products(products)
-        for destination in written:
-            terminal.err.print(f"  wrote     {destination}", markup=False)
+        from envlock.cli import announcement  # noqa: PLC0415 # rich, for none who wants quiet
+
+        announcement.show(products, written)
     for one in products:
         if one.proof is not None:
-            verification.print_verification(one.proof, one.image)
-
-
-def _emit(request: Request, directory: Path, store: Store, progress: Progress) -> None:
-    """Write the Dockerfile with the wheels that no index has."""
-    source = request.source
-    dockerfile.refuse_filled(directory)
-    if request.bundle is not None:
-        request.bundle.supply(source.lock, store, progress)
-    beside = [package for package in source.lock.packages if package.wheel.path is not None]
-    wheels = inputs.wheels(source, beside, store=store, network=request.network, progress=progress)
-    docker_backend.emit(request, directory, wheels)
+            one.proof.show(one.image)
 
 
 def _created(environ: Mapping[str, str]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from envlock.cli import inputs, verification
+from envlock.cli import inputs
 from envlock.cli.inputs import Network, Source
 from envlock.cli.product import Product
 from envlock.core.progress import Progress
@@ -47,6 +47,8 @@ def build(request: Request, wanted: Documents, store: Store, progress: Progress)
     image = _assemble(request, wheels, store, progress)
     proof = None
     if wanted.proof:
+        from envlock.cli import verification  # noqa: PLC0415 # most builds need none
+
         proof = verification.verify(
             image,
             source.lock,

@@ -9,7 +9,6 @@ An engine keeps none.
 """
 
 import importlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +16,12 @@ from types import ModuleType
 from typing import Final, Literal, get_args
 
 from envlock.cli.product import Product, combined
-from envlock.core.digest import Digest
 from envlock.core.progress import Progress
 from envlock.host.files import atomic_write
 from envlock.host.store import Store
 from envlock.oci import archive, layout
-from envlock.oci.artifact import EMPTY
-from envlock.oci.model import ImageIndex
 from envlock.oci.name import ImageName, typed
-from envlock.oci.registry import referrers
-from envlock.oci.registry.client import Repository, connected
-from envlock.oci.registry.push import push, push_index
 from envlock.oci.registry.reference import Reference
-from envlock.oci.registry.upload import is_there
 from envlock.runtime.errors import UsageError
 
 Kind = Literal["oci", "oci-archive", "docker-archive", "docker", "podman", "registry"]
@@ -64,14 +56,17 @@ class Destination:
         That is worth knowing before an image is built for it. Whether the login may push is told by pushing.
         """
         if self.kind == "registry":
-            with connected(Reference.parse(self.target), os.environ, ca_bundle, progress) as repository:
-                is_there(repository, Digest.of(EMPTY))
+            self._registry().reach(self.target, progress, ca_bundle)
         elif self.kind in ("docker", "podman"):
             self._engine().reach()
 
     def _engine(self) -> ModuleType:
         # Other destinations need neither, and Docker's library is slow to import.
         return importlib.import_module(f"envlock.engines.{self.kind}")
+
+    def _registry(self) -> ModuleType:
+        # So is HTTP's.
+        return importlib.import_module("envlock.cli.pushing")
 
     def write(
         self,
@@ -83,8 +78,7 @@ class Destination:
     ) -> None:
         """Put the products there, each whole or not at all. ``tag`` names them in a layout or an archive."""
         if self.kind == "registry":
-            with connected(Reference.parse(self.target), os.environ, ca_bundle, progress) as repository:
-                _push(products, repository, store, progress)
+            self._registry().push(products, self.target, store, progress, ca_bundle)
             return
         with progress.task(f"write {self}", None):
             self._write(products, store, tag)
@@ -107,19 +101,6 @@ class Destination:
             for one in product.attachments:
                 with atomic_write(Path(f"{self.target}{of}.{one.suffix}")) as stream:
                     stream.write(one.data)
-
-
-def _push(products: Sequence[Product], repository: Repository, store: Store, progress: Progress) -> None:
-    image = combined(products)
-    if isinstance(image, ImageIndex):
-        pushed = push_index(image, repository, store=store, progress=progress)
-    else:
-        pushed = push(image, repository, store=store, progress=progress)
-    for product in products:
-        for one in product.attachments:
-            about = product.image
-            referrers.attach(one.artifact(about), about.digest, (one.data,), repository, store)
-    progress.note(f"pushed {pushed.sent / 1e6:.1f} MB; {pushed.present / 1e6:.1f} MB were there")
 
 
 def parse_destination(text: str) -> Destination:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from envlock.cli import inputs, plain, terminal
 from envlock.cli.building import Request, gathered
 from envlock.core.progress import Progress
 from envlock.host.files import scratch_directory
@@ -64,6 +65,26 @@ def build(request: Request, names: tuple[str, ...], store: Store, progress: Prog
     for name in names[1:]:
         docker.name(identity, name)
     return Built(identity=identity, tags=names)
+
+
+def tell(built: Built, *, as_json: bool, quiet: bool) -> None:
+    """Say what was built."""
+    written = [f"docker:{tag}" for tag in built.tags]
+    if as_json:
+        plain.print_json({"image": built.identity, "written": written})
+    elif not quiet:
+        terminal.err.print(f"built {', '.join(written)}, {built.identity}", markup=False)
+
+
+def write(request: Request, directory: Path, store: Store, progress: Progress) -> None:
+    """Write the request's Dockerfile with the wheels that no index has."""
+    source = request.source
+    dockerfile.refuse_filled(directory)
+    if request.bundle is not None:
+        request.bundle.supply(source.lock, store, progress)
+    beside = [package for package in source.lock.packages if package.wheel.path is not None]
+    wheels = inputs.wheels(source, beside, store=store, network=request.network, progress=progress)
+    emit(request, directory, wheels)
 
 
 def emit(request: Request, directory: Path, wheels: Mapping[str, Path], ground: Ground | None = None) -> None:

@@ -13,15 +13,14 @@ from envlock.cli import inputs, options, plain, storage, terminal
 from envlock.cli.inputs import Network, Source
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
-from envlock.engines.pulled import SCHEME
 from envlock.host.files import atomic_write, file_digest
 from envlock.host.store import Store
-from envlock.image import base_copies, bundle, dockerfile, missing, terms
+from envlock.image import base_copies, bundle, dockerfile, missing, pushed_bundle, terms
 from envlock.lock import file
 from envlock.lock.model import Lock, Package
 from envlock.oci.name import typed
 from envlock.oci.registry.client import connected
-from envlock.oci.registry.reference import Reference
+from envlock.oci.registry.reference import SCHEME, Reference
 from envlock.runtime.errors import UsageError
 
 Form = Literal["requirements", "pylock", "cyclonedx", "dockerfile"]
@@ -168,7 +167,7 @@ def _bundle(request: Request, target: str) -> None:
         return
     terms.tell([source.lock], request.store, request.progress)
     with connected(reference, os.environ, request.network.ca_bundle, request.progress) as repository:
-        bundle.push(made, source.data, repository, request.store, request.progress)
+        pushed_bundle.push(made, source.data, repository, request.store, request.progress)
 
 
 def _bring_base(request: Request) -> None:

@@ -9,17 +9,14 @@ import click
 
 from envlock.cli.options import DEFAULT_LOCK
 from envlock.core.progress import Progress
-from envlock.engines.pulled import SCHEME
 from envlock.host.store import Store
-from envlock.image.bundle import Bundle, open_bundle, open_pushed
+from envlock.image.bundle import Bundle, open_bundle
 from envlock.lock import codec, file
 from envlock.lock.model import Lock, Package
 from envlock.oci.name import typed
-from envlock.oci.registry.client import connected
-from envlock.oci.registry.reference import Reference
+from envlock.oci.registry.reference import SCHEME, Reference
 from envlock.runtime.errors import UsageError
-from envlock.wheels import configuration, credentials
-from envlock.wheels.fetch import fetch
+from envlock.wheels.held import held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +46,10 @@ def bundle(reference: str, ca_bundle: str | None, progress: Progress) -> Bundle:
     """Open a bundle; one in a registry stays connected until the command ends. Raises as what opens it."""
     if not reference.startswith(SCHEME):
         return open_bundle(reference)
+    # HTTP's library takes a tenth of a second to import, and most builds need none of it.
+    from envlock.image.pushed_bundle import open_pushed  # noqa: PLC0415
+    from envlock.oci.registry.client import connected  # noqa: PLC0415
+
     with typed(f"--from {reference}"):
         named = Reference.parse(reference.removeprefix(SCHEME))
     context = click.get_current_context()
@@ -81,11 +82,25 @@ def read_all(locks: tuple[Path, ...], brought: Bundle | None) -> tuple[Source, .
 def wheels(
     source: Source, packages: Sequence[Package], *, store: Store, network: Network, progress: Progress
 ) -> dict[str, Path]:
-    """Return the verified wheel of each of ``packages``. Raises as :func:`fetch`."""
+    """Return the verified wheel of each of ``packages``. Raises as :func:`envlock.wheels.fetch.fetch`."""
+    found = held(packages, store)
+    lacking = [one for one in packages if one.name not in found]
+    if lacking:
+        found |= _fetched(lacking, source, store, network, progress)
+    return found
+
+
+def _fetched(
+    lacking: Sequence[Package], source: Source, store: Store, network: Network, progress: Progress
+) -> dict[str, Path]:
+    # HTTP's library again.
+    from envlock.wheels import configuration, credentials  # noqa: PLC0415
+    from envlock.wheels.fetch import fetch  # noqa: PLC0415
+
     places = configuration.read(os.environ)
     with credentials.session(os.environ, places, network.ca_bundle, progress=progress) as session:
         return fetch(
-            packages,
+            lacking,
             lock_directory=source.directory,
             store=store,
             session=session,

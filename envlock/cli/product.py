@@ -1,12 +1,28 @@
-"""What ``envlock build`` makes: an image for each platform and the documents about it, and how it is told."""
+"""What ``envlock build`` makes: an image for each platform and the documents about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from envlock.cli import terminal, verification
-from envlock.cli.verification import Verification
 from envlock.image.attachments import Attachment
 from envlock.oci.model import Image, ImageIndex
+
+
+class Proof(Protocol):
+    """What :mod:`envlock.cli.verification` found, which only a build that was asked for it imports."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing speaks against the image."""
+        ...
+
+    def members(self) -> dict[str, object]:
+        """Return it as ``--json`` has it."""
+        ...
+
+    def show(self, image: Image) -> None:
+        """Print it on standard output."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +32,7 @@ class Product:
     image: Image
     platform: str
     attachments: tuple[Attachment, ...] = ()
-    proof: Verification | None = None
+    proof: Proof | None = None
 
     @property
     def holds(self) -> bool:
@@ -41,7 +57,7 @@ def summary(products: Sequence[Product]) -> dict[str, object]:
 
 def _members(product: Product) -> dict[str, object]:
     image = product.image
-    proven = {} if product.proof is None else {"verified": verification.members(product.proof)}
+    proven = {} if product.proof is None else {"verified": product.proof.members()}
     return {
         **proven,
         "platform": product.platform,
@@ -58,18 +74,3 @@ def _members(product: Product) -> dict[str, object]:
             for layer in image.layers
         ],
     }
-
-
-def print_products(products: Sequence[Product]) -> None:
-    """Say what was built."""
-    for product in products:
-        image = product.image
-        size = sum(layer.size for layer in image.layers)
-        platform = f", {product.platform}" if len(products) > 1 else ""
-        terminal.err.print(
-            f"[bold green]built[/] {len(image.layers)} layers, {size / 1e6:.0f} MB compressed{platform}"
-        )
-        terminal.err.print(f"  manifest  {image.digest}")
-        terminal.err.print(f"  image ID  {image.config_digest}")
-    if len(products) > 1:
-        terminal.err.print(f"  index     {combined(products).digest}")

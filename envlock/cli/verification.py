@@ -44,6 +44,20 @@ class Verification:
         """Whether nothing speaks against the image."""
         return self.difference is None and not self.mismatches
 
+    def members(self) -> dict[str, object]:
+        """Return both answers as ``--json`` has them."""
+        difference = self.difference
+        return {
+            "holds": self.holds,
+            "difference": None if difference is None else asdict(difference),
+            "mismatches": [asdict(one) for one in self.mismatches],
+        }
+
+    def show(self, image: Image) -> None:
+        """Print both answers on standard output."""
+        _print_difference(self.difference, image)
+        _print_mismatches(self.mismatches)
+
 
 def verify(
     image: Image,
@@ -90,33 +104,25 @@ def _records(lock: Lock, wheels: Mapping[str, Path]) -> proof.Records:
     return found
 
 
-def members(verification: Verification) -> dict[str, object]:
-    """Return the verification as ``--json`` has it."""
-    difference = verification.difference
-    return {
-        "holds": verification.holds,
-        "difference": None if difference is None else asdict(difference),
-        "mismatches": [asdict(one) for one in verification.mismatches],
-    }
-
-
-def print_verification(verification: Verification, image: Image) -> None:
-    """Print both answers on standard output."""
-    if verification.difference is None:
+def _print_difference(difference: ImageDifference | None, image: Image) -> None:
+    if difference is None:
         terminal.out.print(
             f"[bold green]same again[/]  all {len(image.layers)} layers and the manifest {image.digest}, "
             "built from nothing"
         )
     else:
         terminal.out.print("[bold red]not the same again[/]  before: this build; after: one from nothing")
-        print_difference(verification.difference, everything=False)
-    if not verification.mismatches:
+        print_difference(difference, everything=False)
+
+
+def _print_mismatches(mismatches: tuple[Mismatch, ...]) -> None:
+    if not mismatches:
         terminal.out.print(
             "[bold green]as locked[/]   interpreter and every file of each package, read inside the image"
         )
         return
     terminal.out.print("[bold red]not as locked[/]")
-    for one in verification.mismatches:
+    for one in mismatches:
         more = f" and {len(one.files) - _FILES} more" if len(one.files) > _FILES else ""
         files = f" ({', '.join(one.files[:_FILES])}{more})" if one.files else ""
         line = f"  {one.subject}: locked {one.locked or '-'}, found {one.found or '-'}{files}"

@@ -1,7 +1,6 @@
 """Opening an image by its reference: ``registry:HOST/NAME:TAG``, or one on this disk."""
 
 import os
-from typing import Final
 
 from envlock.core.progress import Progress
 from envlock.host.store import Store
@@ -9,10 +8,9 @@ from envlock.oci.name import typed
 from envlock.oci.reader import OpenedImage, open_image
 from envlock.oci.registry.client import connected
 from envlock.oci.registry.pull import pull
-from envlock.oci.registry.reference import Reference
+from envlock.oci.registry.reference import SCHEME, Reference
 
-SCHEME: Final = "registry:"
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def own_platform() -> str:

@@ -14,6 +14,7 @@ from envlock.engines import docker, embedded, podman, pulled
 from envlock.engines.engine import Engine
 from envlock.host.store import Store
 from envlock.oci.reader import OpenedImage
+from envlock.oci.registry.reference import SCHEME
 from envlock.runtime.errors import InputError, UsageError
 
 ENGINES: Final = ("embedded", "docker", "podman")
@@ -71,7 +72,7 @@ def prepare(engine: str, reference: str, store: Store, progress: Progress) -> En
 
 
 def _explicit(reference: str, engine: str) -> str:
-    schemes = (*_ON_DISK, pulled.SCHEME, *(f"{keeper}:" for keeper in _KEEPERS))
+    schemes = (*_ON_DISK, SCHEME, *(f"{keeper}:" for keeper in _KEEPERS))
     if reference.startswith(schemes) or Path(reference).exists():
         return reference
     return f"{engine if engine in _KEEPERS else 'docker'}:{reference}"

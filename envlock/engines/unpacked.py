@@ -20,6 +20,7 @@ from envlock.host.files import scratch_directory
 from envlock.host.store import Store
 from envlock.oci.extraction import RootFilesystem
 from envlock.oci.reader import OpenedImage, open_image
+from envlock.oci.registry.reference import SCHEME
 from envlock.runtime.errors import InputError, UsageError
 
 _IMAGE: Final = "docker:"
@@ -71,7 +72,7 @@ def opened(
 
 def _is_named(reference: str) -> bool:
     """Say whether the reference is of a registry or of this disk, rather than of the Docker engine."""
-    if reference.startswith((pulled.SCHEME, *_ON_DISK)):
+    if reference.startswith((SCHEME, *_ON_DISK)):
         return True
     return not reference.startswith(_IMAGE) and Path(reference).exists()
 

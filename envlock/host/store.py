@@ -178,21 +178,20 @@ class Store:
         """Return a remembered fact, or None when it is absent or not as it was written."""
         place = self._fact_path(kind, key)
         try:
-            value: object = json.loads(place.read_bytes())
-        except (OSError, ValueError):
+            seal, _, fact = place.read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        if seal != _seal(place, fact):
             return None
         with suppress(OSError):
             os.utime(place)
-        match value:
-            case [str(seal), dict(fact)] if seal == _seal(place, fact):
-                return cast("dict[str, object]", fact)
-        return None
+        return cast("dict[str, object]", json.loads(fact))
 
     def remember(self, kind: str, key: str, value: Mapping[str, object]) -> None:
         """Keep a fact. ``key`` may be any text; its hash names the file."""
-        place, fact = self._fact_path(kind, key), dict(value)
+        place, fact = self._fact_path(kind, key), json.dumps(dict(value)).encode()
         with atomic_write(place, durable=False) as stream:
-            stream.write(json.dumps([_seal(place, fact), fact], sort_keys=True).encode())
+            stream.write(b"\n".join((_seal(place, fact), fact)))
 
     @contextmanager
     def memory(self, kind: str, key: str) -> Iterator[Memory]:
@@ -219,7 +218,7 @@ class Store:
         return self.root / "facts" / kind / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
-def _seal(place: Path, fact: Mapping[str, object]) -> str:
+def _seal(place: Path, fact: bytes) -> bytes:
     """Return a hash of a fact and of the name that it goes by: damage, and another's fact, are no fact."""
-    text = json.dumps([place.parent.name, place.name, fact], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    name = f"{place.parent.name}/{place.name}\n".encode()
+    return hashlib.sha256(name + fact).hexdigest().encode()

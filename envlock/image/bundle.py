@@ -23,12 +23,8 @@ from envlock.lock import codec
 from envlock.lock.identity import environment_id
 from envlock.lock.model import Lock
 from envlock.oci import artifact
-from envlock.oci.artifact import EMPTY, Artifact, ArtifactFile, open_artifact
+from envlock.oci.artifact import Artifact, ArtifactFile, open_artifact
 from envlock.oci.document import Descriptor
-from envlock.oci.model import MEDIA_MANIFEST
-from envlock.oci.registry.client import Repository
-from envlock.oci.registry.pull import open_remote
-from envlock.oci.registry.push import Pushed, in_memory, in_store, push_blobs, put_manifest
 from envlock.runtime.errors import EnvlockError, InputError, IntegrityError
 from envlock.wheels.sidecar import DIRECTORY
 
@@ -74,20 +70,6 @@ def write(bundle: Artifact, lock_bytes: bytes, store: Store, file: Path, progres
 
     with progress.task("writing the bundle", bundle.size, "B") as advance:
         artifact.write(bundle, place, file, advance)
-
-
-def push(
-    bundle: Artifact, lock_bytes: bytes, repository: Repository, store: Store, progress: Progress
-) -> Pushed:
-    """Push ``bundle`` under the repository's tag. Raises as :func:`envlock.oci.registry.push.push` does."""
-    own = Digest.of(lock_bytes)
-    blobs = [
-        in_memory(lock_bytes) if one.blob.digest == own else in_store(one.blob.digest, one.blob.size, store)
-        for one in bundle.files
-    ]
-    pushed = push_blobs([in_memory(EMPTY), *blobs], repository, store=store, progress=progress)
-    put_manifest(repository, bundle.manifest, MEDIA_MANIFEST, repository.reference.wanted)
-    return pushed
 
 
 class Carrier(Protocol):
@@ -145,15 +127,11 @@ def open_bundle(reference: str) -> Bundle:
         carrier = open_artifact(reference, ARTIFACT_TYPE)
     except EnvlockError as error:
         raise _told(error, reference) from error
-    return _read(carrier)
+    return read(carrier)
 
 
-def open_pushed(repository: Repository) -> Bundle:
-    """Open the bundle that the reference names. Raises as :func:`open_bundle` does, and UnreachableError."""
-    return _read(open_remote(repository, ARTIFACT_TYPE))
-
-
-def _read(carrier: Carrier) -> Bundle:
+def read(carrier: Carrier) -> Bundle:
+    """Return the bundle that an opened artifact is. Raises as :func:`open_bundle` does."""
     try:
         data = _lock_bytes(carrier)
     except (InputError, IntegrityError) as error:

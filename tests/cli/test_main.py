@@ -12,6 +12,8 @@ import pytest
 import envlock
 from envlock.cli import main
 from envlock.runtime.errors import IntegrityError
+from tests.image import lock_project
+from tests.image.wheels import wheel_items
 
 
 def _exit(*arguments: str) -> int:
@@ -48,6 +50,26 @@ def test_a_capture_loads_no_more_than_a_remembered_lock_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_build_of_what_is_here_loads_no_library_of_networks_or_terminals(tmp_path: Path) -> None:
+    made = lock_project.make(tmp_path, ("demo", wheel_items("demo")), base=False)
+    program = (
+        "import sys\n"
+        "from envlock.cli.main import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as ended:\n    print(ended.code)\n"
+        "print([one for one in ('rich', 'requests', 'docker', 'pathspec') if one in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "build", "--quiet", "--no-bytecode", "-o", "oci:image"],
+        cwd=made.directory,
+        env=made.environ(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "0\n[]\n"
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

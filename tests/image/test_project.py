@@ -9,7 +9,7 @@ from typing import IO, cast
 import pytest
 
 from envlock.host.store import Store
-from envlock.image import project
+from envlock.image import project, project_tree
 from envlock.oci.inflation import inflated
 from envlock.runtime.errors import InputError, IntegrityError
 
@@ -31,11 +31,11 @@ def fill(directory: Path, files: Mapping[str, str]) -> None:
 
 
 def names(directory: Path) -> list[str]:
-    return [file.name for file in project.read(directory).files]
+    return [file.name for file in project_tree.read(directory).files]
 
 
 def members(directory: Path, store: Store) -> dict[str, tarfile.TarInfo]:
-    made = project.layer(project.read(directory), store)
+    made = project.layer(project_tree.read(directory), store)
     with store.path(made.blob).open("rb") as stream:
         plain = cast("IO[bytes]", inflated(stream, "layer"))
         with tarfile.open(fileobj=plain, mode="r|") as archive:
@@ -113,22 +113,22 @@ def test_the_layer_has_fixed_owners_modes_and_times_and_is_the_same_each_time(
         "work/train.py": "644",
     }
     assert {(one.uid, one.gid, one.mtime) for one in found.values()} == {(0, 0, 315_619_200)}
-    first = project.layer(project.read(tree), Store(tmp_path / "store"))
+    first = project.layer(project_tree.read(tree), Store(tmp_path / "store"))
     os.utime(tree / "train.py", (1, 1))
     (tree / "train.py").chmod(0o664)
     (tree / "empty").mkdir()
-    assert project.layer(project.read(tree), Store(tmp_path / "other")) == first
+    assert project.layer(project_tree.read(tree), Store(tmp_path / "other")) == first
 
 
 def test_the_digest_changes_with_a_name_a_mode_or_a_byte(tree: Path) -> None:
     fill(tree, {"a.py": "1\n"})
-    digests = {project.read(tree).digest}
+    digests = {project_tree.read(tree).digest}
     (tree / "a.py").chmod(0o755)
-    digests.add(project.read(tree).digest)
+    digests.add(project_tree.read(tree).digest)
     (tree / "a.py").write_text("2\n")
-    digests.add(project.read(tree).digest)
+    digests.add(project_tree.read(tree).digest)
     (tree / "a.py").rename(tree / "b.py")
-    digests.add(project.read(tree).digest)
+    digests.add(project_tree.read(tree).digest)
     assert len(digests) == 4
 
 
@@ -150,7 +150,7 @@ def test_links_that_lead_elsewhere_are_refused_all_at_once(tree: Path, tmp_path:
     (tree / "plain.txt").symlink_to(".env")
     os.mkfifo(tree / "pipe")
     with pytest.raises(InputError, match="can't be packed") as told:
-        project.read(tree)
+        project_tree.read(tree)
     assert told.value.found == (
         "absolute is a link out of the tree; again is a link to a directory; gone is a link to nothing; "
         "out is a link out of the tree; pipe is no file and 1 more"
@@ -167,13 +167,13 @@ def test_what_is_refused_may_be_ignored(tree: Path) -> None:
 def test_a_name_that_no_image_can_have_is_refused(tree: Path, tmp_path: Path) -> None:
     fill(tree, {"a\nb.py": ""})
     with pytest.raises(InputError, match="not a path inside an image"):
-        project.layer(project.read(tree), Store(tmp_path / "store"))
+        project.layer(project_tree.read(tree), Store(tmp_path / "store"))
 
 
 @pytest.mark.parametrize("text", ["changed", "longer than it was"])
 def test_a_file_that_changes_meanwhile_is_told(tree: Path, tmp_path: Path, text: str) -> None:
     fill(tree, {"a.py": "as it was"})
-    read = project.read(tree)
+    read = project_tree.read(tree)
     (tree / "a.py").write_text(text)
     with pytest.raises(IntegrityError, match="changed while it was packed"):
         project.layer(read, Store(tmp_path / "store"))
@@ -182,9 +182,9 @@ def test_a_file_that_changes_meanwhile_is_told(tree: Path, tmp_path: Path, text:
 def test_too_much_is_refused(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tree, {"a": "1234", "b": "5678"})
     with monkeypatch.context() as patched:
-        patched.setattr(project, "MOST_FILES", 1)
+        patched.setattr(project_tree, "MOST_FILES", 1)
         with pytest.raises(InputError, match="at most 1 files"):
-            project.read(tree)
-    monkeypatch.setattr(project, "MOST_BYTES", 7)
+            project_tree.read(tree)
+    monkeypatch.setattr(project_tree, "MOST_BYTES", 7)
     with pytest.raises(InputError, match="too large for a layer"):
-        project.read(tree)
+        project_tree.read(tree)

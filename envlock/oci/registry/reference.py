@@ -2,10 +2,14 @@
 
 import ipaddress
 from dataclasses import dataclass
+from typing import Final
 
 from envlock.core.digest import Digest
 from envlock.oci.name import ImageName
 from envlock.runtime.errors import InputError
+
+SCHEME: Final = "registry:"
+"""What stands before a reference where other places could be meant."""
 
 _DEFAULT = "docker.io"
 # The default registry answers under another name than the one that images bear.
