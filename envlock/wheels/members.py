@@ -3,7 +3,8 @@
 Binary distribution format: what lies in site-packages lies at the archive's root, scripts and other
 files of the prefix lie under ``NAME-VERSION.data``. What installers and the interpreter made is left
 out: RECORD, INSTALLER, REQUESTED, ``direct_url.json``, bytecode, launchers, caches. A login in a URL of
-METADATA's headers (``Requires-Dist: x @ https://TOKEN@host/x.whl``) is no part of the package either.
+METADATA's headers (``Requires-Dist: x @ https://TOKEN@host/x.whl``, ``…?token=TOKEN``) is no part of the
+package either.
 """
 
 import os
@@ -20,6 +21,7 @@ from packaging.version import InvalidVersion, Version
 
 from envlock.host.rooted import located
 from envlock.lock.environment import InstalledDistribution
+from envlock.runtime.masking import looks_secret
 from envlock.wheels.archive import Member
 from envlock.wheels.launcher import EntryPoints, as_in_wheel, entry_points, is_generated
 from envlock.wheels.record import is_bytecode, is_made_by_installer, normal
@@ -27,6 +29,8 @@ from envlock.wheels.record import is_bytecode, is_made_by_installer, normal
 _INTERPRETER = re.compile(r"bin/python[0-9.]*")
 # Of ssh the user is part of the address: git@host.
 _LOGIN = re.compile(rb"(?<=://)(?!git@)[^/\s@<>\"']+@")
+_URL = re.compile(rb"[A-Za-z][\w+.-]*://[^\s<>\"']+")
+_PARAMETER = re.compile(rb"(?<=[?&#])([^=&#]+)=[^&#]*&?")
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _SITE_NAMES = ("site-packages", "dist-packages")
 
@@ -218,10 +222,16 @@ def _without_logins(metadata: Member) -> Member:
     with metadata.open() as stream:
         content = stream.read()
     end = found.start() if (found := _END_OF_HEADERS.search(content)) else len(content)
-    bare = _LOGIN.sub(b"", content[:end])
+    bare = _URL.sub(_without_login, content[:end])
     if len(bare) == end:
         return metadata
     return Member(name=metadata.name, executable=False, content=bare + content[end:])
+
+
+def _without_login(url: re.Match[bytes]) -> bytes:
+    text = _LOGIN.sub(b"", url.group())
+    bare = _PARAMETER.sub(lambda one: b"" if looks_secret(one[1].decode("latin-1")) else one[0], text)
+    return text if bare == text else bare.replace(b"?#", b"#").rstrip(b"?&#")
 
 
 def _script(source: Path, file: Path, name: str, scripts: EntryPoints) -> Iterator[Member]:

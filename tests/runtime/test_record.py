@@ -119,14 +119,40 @@ def test_a_record_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 def test_secrets_never_reach_the_bytes() -> None:
     manifest = Manifest(
-        command=("train", "--api-key", "hunter2", "--token=hunter2", "PASSWORD=hunter2", "--n", "3"),
-        env=(("HF_TOKEN", "hunter2"), ("INDEX", "https://me:hunter2@index.example/x"), ("MODE", "off")),
+        command=(
+            "train",
+            "--api-key",
+            "hunter2",
+            "--token=hunter2",
+            "PASSWORD=hunter2",
+            "--n",
+            "3",
+            "http://a/?n=1&sig=hunter2#x",
+        ),
+        env=(
+            ("HF_TOKEN", "hunter2"),
+            ("INDEX", "https://me:hunter2@index.example/x?token=hunter2"),
+            ("MODE", "off"),
+        ),
     )
     data = record.to_json(RECORD.replace(manifest=manifest)).decode()
     assert "hunter2" not in data
     shown = record.without_secrets(manifest)
-    assert shown.command == ("train", "--api-key", "***", "--token=***", "PASSWORD=***", "--n", "3")
-    assert dict(shown.env) == {"HF_TOKEN": "***", "INDEX": "https://***@index.example/x", "MODE": "off"}
+    assert shown.command == (
+        "train",
+        "--api-key",
+        "***",
+        "--token=***",
+        "PASSWORD=***",
+        "--n",
+        "3",
+        "http://a/?n=1&sig=***#x",
+    )
+    assert dict(shown.env) == {
+        "HF_TOKEN": "***",
+        "INDEX": "https://***@index.example/x?token=***",
+        "MODE": "off",
+    }
 
 
 def test_ordinary_words_are_left_alone() -> None:

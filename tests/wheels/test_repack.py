@@ -186,6 +186,9 @@ def test_a_login_in_a_url_of_the_metadata_is_left_out_and_named(
     logins = [
         "Requires-Dist: other @ https://bot:secret@files.example/other-1.0.whl",
         "Home-page: https://secret@git.example/demo",
+        "Project-URL: all, https://git.example/?private_token=secret",
+        "Project-URL: some, https://git.example/?a=1&access_token=secret&page=2&X-Amz-Signature=secret#sig=secret",
+        "Project-URL: none, https://git.example/?page=2&sort=up#token",
         "Project-URL: code, git+ssh://git@git.example/demo",
         "Author-email: Ann <ann@git.example>",
     ]
@@ -196,6 +199,9 @@ def test_a_login_in_a_url_of_the_metadata_is_left_out_and_named(
     text = found["demo-1.0.dist-info/METADATA"].decode()
     assert "secret" not in text
     assert "other @ https://files.example/other-1.0.whl\nHome-page: https://git.example/demo\n" in text
+    assert "all, https://git.example/\n" in text
+    assert "some, https://git.example/?a=1&page=2\n" in text
+    assert "none, https://git.example/?page=2&sort=up#token\n" in text
     assert text.endswith("git+ssh://git@git.example/demo\nAuthor-email: Ann <ann@git.example>" + body)
     assert contents(changed).left_out == (("a login", "in a URL of its METADATA"),)
 
