@@ -3,10 +3,12 @@
 Colour and moving bars only on a terminal, and never with NO_COLOR (rich keeps both rules).
 """
 
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -25,13 +27,26 @@ from envlock.core.progress import Advance
 
 # A pipe or a file has no width: tables are never cut there.
 _UNBOUNDED = 1_000
+_END_OF_LINE = re.compile(r" +$", re.MULTILINE)
 
 
 class _Console(Console):
-    """Leaves a reader that went away to :mod:`envlock.cli.main`, as every other print does."""
+    """Leaves a reader that went away to :mod:`envlock.cli.main`, as every other print does.
+
+    Into a pipe or a file go no blanks at the end of a line, with which rich fills up columns.
+    """
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+    def print(self, *objects: Any, **named: Any) -> None:
+        if self.is_terminal:
+            super().print(*objects, **named)
+            return
+        with self.capture() as printed:
+            super().print(*objects, **named)
+        self.file.write(_END_OF_LINE.sub("", printed.get()))
+        self.file.flush()
 
 
 out = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNBOUNDED)

@@ -81,6 +81,7 @@ def test_info_counts_by_kind(store: Store, ended: Ended) -> None:
     shown = ended("info")
     assert str(store.root) in shown
     assert "interpreters" in shown
+    assert " \n" not in shown
     assert shown.splitlines()[-1].split()[:2] == ["total", "7"]
 
 

@@ -90,7 +90,8 @@ def test_the_counts_come_first_and_only_what_differs_is_listed(
         "packages: 1 added; 1 removed; 1 another version; 1 same version, other bytes; 290 unchanged"
     )
     assert lines[2] == "other tables: 20 libraries, 1 gaps"
-    text = "\n".join(line.rstrip() for line in lines)
+    assert [line for line in lines if line.endswith(" ")] == []
+    text = "\n".join(lines)
     assert "package-1" not in text
     assert "    edited: built/a.py" in text
     assert "  and 12 more; --json lists all" in text

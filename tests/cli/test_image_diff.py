@@ -50,6 +50,7 @@ def test_files_of_packages_are_counted_and_others_named(
     assert ended(before, after) == 1
     printed = capsys.readouterr().out
     assert "different" in printed
+    assert " \n" not in printed
     assert "  demo: 1 changed, 1 added\n" in printed
     assert "  /etc/[bold]: removed\n" in printed
     assert ended("--all", "-q", before, after) == 1

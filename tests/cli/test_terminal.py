@@ -1,6 +1,8 @@
 import io
 
+import pytest
 from rich.console import Console
+from rich.table import Table
 
 from envlock.cli import terminal
 
@@ -19,3 +21,21 @@ def test_on_a_terminal_bars_are_drawn_and_gone_at_the_end() -> None:
     for text in ("before", "between", "download", "1.0/2.0 MB", "1/3", "unknown"):
         assert text in shown
     assert shown.endswith(("\x1b[2K", "\x1b[?25h"))
+
+
+def test_a_table_in_a_pipe_has_no_blanks_at_the_end_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("name", "found", box=None, pad_edge=False)
+    table.add_row("short", "a value that is long")
+    table.add_row("a long name", "short")
+    table.add_row("none", "")
+    terminal.out.print(table)
+    terminal.out.print("after")
+    lines = capsys.readouterr().out.split("\n")
+    assert lines == [
+        "name         found",
+        "short        a value that is long",
+        "a long name  short",
+        "none",
+        "after",
+        "",
+    ]
