@@ -18,7 +18,7 @@ Rules kept here:
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from cyclonedx.model import (
 )
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.dependency import Dependency
 from cyclonedx.model.license import (
     DisjunctiveLicense,
     License,
@@ -67,30 +68,34 @@ class ImageFacts:
 def dumps(lock: Lock, image: ImageFacts | None = None) -> bytes:
     """Return the bill of materials of the environment, or of an image of it, as JSON."""
     root = _environment(lock) if image is None else _image(lock, image)
-    components = (*_components(lock), *(_added(lock, image) if image is not None else ()))
+    wheels = {one.name: _wheel(one) for one in lock.packages}
+    others = (*_components(lock), *(_added(lock, image) if image is not None else ()))
     kind = "environment" if image is None else "image"
     bom = Bom(
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:dev.envlock:{kind}:{root.version}"),
         metadata=BomMetaData(component=root, tools=ToolRepository(components=[_tool()])),
-        components=components,
+        components=(*wheels.values(), *others),
+        dependencies=_dependencies(root, wheels, others, lock.packages),
     )
-    _relate(bom, root, components, lock.packages)
     document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
     # The library writes the time of day, which the format does not demand.
     del document["metadata"]["timestamp"]
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _relate(
-    bom: Bom, root: Component, components: Sequence[Component], packages: tuple[Package, ...]
-) -> None:
-    """Register who depends on whom."""
-    wheels = {one.name: component for one, component in zip(packages, map(_wheel, packages), strict=True)}
-    reached = frozenset(wheels) - frozenset(top(packages))
-    below = {wheels[name].bom_ref for name in reached}
-    bom.register_dependency(root, [one for one in components if one.bom_ref not in below])
+def _dependencies(
+    root: Component,
+    wheels: Mapping[str, Component],
+    others: Iterable[Component],
+    packages: tuple[Package, ...],
+) -> Iterator[Dependency]:
+    """Yield who depends on whom. Made here, as the library looks through all of them to register one."""
+    leaves = {name: Dependency(wheel.bom_ref) for name, wheel in wheels.items()}
+    unasked = [leaves[name] for name in top(packages)]
+    yield Dependency(root.bom_ref, (*unasked, *(Dependency(one.bom_ref) for one in others)))
     for package in packages:
-        bom.register_dependency(wheels[package.name], [wheels[name] for name in package.dependencies])
+        needs = [leaves[name] for name in package.dependencies]
+        yield Dependency(wheels[package.name].bom_ref, needs)
 
 
 def _environment(lock: Lock) -> Component:
@@ -160,6 +165,7 @@ def _facts(lock: Lock) -> Iterator[tuple[str, str]]:
 
 
 def _components(lock: Lock) -> Iterator[Component]:
+    """Yield what is in the environment besides wheels."""
     yield _interpreter(lock)
     yield Component(
         type=ComponentType.OPERATING_SYSTEM,
@@ -167,7 +173,6 @@ def _components(lock: Lock) -> Iterator[Component]:
         version=lock.os.version,
         bom_ref="operating-system",
     )
-    yield from map(_wheel, lock.packages)
     for system in lock.system_packages:
         yield _system(system, lock)
     yield from map(_conda, lock.conda)
