@@ -40,7 +40,7 @@ LOCK = "pylock.envlock.toml"
 CHANGED = "pylock.changed.toml"
 FLOOR = str(Path(__file__).with_name("floor.py"))
 LOADED = "envlock-bench/envlock:1"
-LAYERS = ("wheel-layer", "wheel-paths", "bytecode-layer")
+LAYERS = ("wheel-layer", "installed-paths", "bytecode-layer")
 
 Argv = tuple[str, ...]
 

@@ -34,7 +34,7 @@ from envlock.oci.layer import Content, Directory, Entry, Splice, Stream, write_l
 from envlock.oci.model import Layer
 from envlock.runtime.errors import InputError, IntegrityError
 
-_INDEX_FACT = "wheel-paths"
+_INDEX_FACT = "installed-paths"
 _LAYER_FACT = "wheel-layer"
 
 
@@ -158,7 +158,7 @@ def _indexed(tasks: tuple[_WheelTask, ...], store: Store) -> tuple[list[Installe
     missing = [task for task in tasks if known[task.package.name] is None]
     fresh: dict[str, str] = {}
     for task, (files, read) in run(_index, missing, [task.package.wheel.size for task in missing]):
-        store.remember(_INDEX_FACT, _index_key(task), files)
+        store.remember(_INDEX_FACT, _index_key(task), _joined(files))
         known[task.package.name] = _paths(task, files)
         fresh[task.package.name] = read
     return [one for one in known.values() if one is not None], fresh
@@ -166,7 +166,16 @@ def _indexed(tasks: tuple[_WheelTask, ...], store: Store) -> tuple[list[Installe
 
 def _known_paths(task: _WheelTask, store: Store) -> InstalledPaths | None:
     fact = store.fact(_INDEX_FACT, _index_key(task))
-    return None if fact is None else _paths(task, {path: str(value) for path, value in fact.items()})
+    return None if fact is None else _paths(task, _split(fact))
+
+
+def _joined(files: Mapping[str, str]) -> dict[str, str]:
+    """Return ``files`` as two long texts, which are read in a third of the time; a path is one line."""
+    return {"paths": "\n".join(files), "files": "\n".join(files.values())}
+
+
+def _split(fact: Mapping[str, object]) -> dict[str, str]:
+    return dict(zip(*(str(fact[key]).split("\n") for key in ("paths", "files")), strict=True))
 
 
 def _paths(task: _WheelTask, files: Mapping[str, str]) -> InstalledPaths:

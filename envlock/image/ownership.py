@@ -6,7 +6,7 @@ modified has lost it. Where that leaves no single answer, an error names them al
 file of one wheel and a directory of another is always an error.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from envlock.runtime.errors import InputError
@@ -25,18 +25,17 @@ class InstalledPaths:
 def left_out(packages: Iterable[InstalledPaths]) -> dict[str, tuple[str, ...]]:
     """Return, for each package that loses any, the paths that its layer leaves out, sorted."""
     ordered = sorted(packages, key=lambda one: one.package)
-    owners: dict[str, InstalledPaths] = {}
-    contested: dict[str, list[InstalledPaths]] = {}
+    claimed: set[str] = set()
+    contested: set[str] = set()
     for package in ordered:
-        for path in package.files:
-            first = owners.setdefault(path, package)
-            if first is not package:
-                contested.setdefault(path, [first]).append(package)
-    _refuse_mixed_kinds(owners)
+        contested |= claimed.intersection(package.files)
+        claimed.update(package.files)
+    _refuse_mixed_kinds(claimed, ordered)
     losses: dict[str, list[str]] = {}
     for path in sorted(contested):
-        winner = _owner(path, contested[path])
-        for package in contested[path]:
+        claimants = [one for one in ordered if path in one.files]
+        winner = _owner(path, claimants)
+        for package in claimants:
             if package is not winner:
                 losses.setdefault(package.package, []).append(path)
     return {name: tuple(paths) for name, paths in losses.items()}
@@ -55,17 +54,18 @@ def _owner(path: str, claimants: list[InstalledPaths]) -> InstalledPaths:
     )
 
 
-def _refuse_mixed_kinds(owners: Mapping[str, InstalledPaths]) -> None:
-    directories = {path.rpartition("/")[0] for path in owners}
+def _refuse_mixed_kinds(paths: set[str], packages: Sequence[InstalledPaths]) -> None:
+    directories = {path.rpartition("/")[0] for path in paths}
     for directory in tuple(directories):
         parent = directory.rpartition("/")[0]
         while parent and parent not in directories:
             directories.add(parent)
             parent = parent.rpartition("/")[0]
-    for path in sorted(directories.intersection(owners)):
-        inside = next(other for other in owners if other.startswith(path + "/"))
+    for path in sorted(directories.intersection(paths)):
+        file = next(one for one in packages if path in one.files)
+        inside = next(one for one in packages if any(other.startswith(path + "/") for other in one.files))
         raise InputError(
             "a path is a file of one package and a directory of another",
             where=path,
-            found=f"{owners[path].package} and {owners[inside].package}",
+            found=f"{file.package} and {inside.package}",
         )
