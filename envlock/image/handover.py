@@ -1,4 +1,4 @@
-"""What the first pass over a wheel found, as one string for the second, which so need not read it again.
+"""What the first pass over a wheel found, as bytes for the second, which so need not read it again.
 
 Rules kept here:
 
@@ -8,7 +8,7 @@ Rules kept here:
   read, as they are without it.
 """
 
-import json
+import marshal
 from collections.abc import Sequence
 
 from envlock.image.install import InstalledFile
@@ -21,45 +21,22 @@ Handover = tuple[tuple[Member, ...], tuple[InstalledFile, ...]]
 """The wheel's members that are copied, and everything that is installed, in its order."""
 
 
-def packed(reader: WheelReader, installed: Sequence[InstalledFile]) -> str:
+def packed(reader: WheelReader, installed: Sequence[InstalledFile]) -> bytes:
     """Return ``installed`` and the members of ``reader`` that it copies."""
-    return json.dumps([_row(reader, file) for file in installed], separators=(",", ":"))
+    return marshal.dumps([_row(reader, file) for file in installed])
 
 
-def unpacked(text: str) -> Handover:
+def unpacked(data: bytes) -> Handover:
     """Return what :func:`packed` was given."""
     members: list[Member] = []
     installed: list[InstalledFile] = []
-    for path, mode, size, algorithm, value, source, place in json.loads(text):
-        if place is not None:
-            method, crc, compressed_size, offset, executable = place
-            members.append(
-                Member(
-                    name=source,
-                    method=method,
-                    crc=crc,
-                    compressed_size=compressed_size,
-                    size=size,
-                    offset=offset,
-                    executable=executable,
-                )
-            )
-        installed.append(
-            InstalledFile(
-                path=ImagePath(path),
-                mode=mode,
-                size=size,
-                recorded=RecordedHash(algorithm=algorithm, value=value),
-                source=source.encode("latin-1") if place is None else source,
-            )
-        )
+    for path, mode, size, recorded, source, member in marshal.loads(data):  # noqa: S302 # our own process's
+        if member is not None:
+            members.append(Member(*member))
+        installed.append(InstalledFile(ImagePath(path), mode, size, RecordedHash(*recorded), source))
     return tuple(members), tuple(installed)
 
 
 def _row(reader: WheelReader, file: InstalledFile) -> tuple[object, ...]:
-    head = file.path.text, file.mode, file.size, file.recorded.algorithm, file.recorded.value
-    if isinstance(file.source, bytes):
-        return *head, file.source.decode("latin-1"), None
-    member = reader.members[file.source]
-    place = member.method, member.crc, member.compressed_size, member.offset, member.executable
-    return *head, file.source, place
+    member = tuple(reader.members[file.source]) if isinstance(file.source, str) else None
+    return file.path.text, file.mode, file.size, tuple(file.recorded), file.source, member

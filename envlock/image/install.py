@@ -18,10 +18,9 @@ import re
 from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from dataclasses import dataclass
 from operator import attrgetter
 from string import Template
-from typing import Final
+from typing import Final, NamedTuple
 
 from envlock.image.record import RecordedHash, format_record, recorded_hash
 from envlock.image.wheel import WheelContents, WheelFile
@@ -50,8 +49,7 @@ _INTERPRETER_PATH = re.compile(r"/opt/env/bin/python[0-9.]*[a-z]?(?:-config)?")
 _INSTALLER_FILE: Final = b"envlock\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledFile:
+class InstalledFile(NamedTuple):
     """A file of the environment. ``source`` is the wheel's entry to copy, or the bytes to write."""
 
     path: ImagePath
@@ -93,7 +91,8 @@ class _Places:
             "headers": ENVIRONMENT / f"include/site/python{minor}/{contents.distribution}",
             "data": ENVIRONMENT,
         }
-        self._reserved = (ENVIRONMENT / "pyvenv.cfg", ENVIRONMENT / "bin", self.site / "envlock.pth")
+        reserved = ENVIRONMENT / "pyvenv.cfg", ENVIRONMENT / "bin", self.site / "envlock.pth"
+        self._reserved = frozenset(path.text for path in reserved)
 
     def path(self, scheme: str, name: str) -> ImagePath:
         """Return the place of a scheme's file. Raises InputError for a place that is not the wheel's."""
@@ -106,7 +105,7 @@ class _Places:
                 expected=error.expected,
                 found=error.found,
             ) from error
-        if path in self._reserved or _INTERPRETER_PATH.fullmatch(path.text):
+        if path.text in self._reserved or _INTERPRETER_PATH.fullmatch(path.text):
             raise InputError(
                 "refused to install",
                 where=f"{self._filename}: {path}",

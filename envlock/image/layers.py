@@ -46,7 +46,7 @@ class _WheelTask:
     path: Path
     minor: str
     store: Store
-    read: str | None = None
+    read: bytes | None = None
     without: tuple[str, ...] = ()
 
 
@@ -152,21 +152,21 @@ def _wheel(wheels: Mapping[str, Path], package: Package) -> Path:
     return found
 
 
-def _indexed(tasks: tuple[_WheelTask, ...], store: Store) -> tuple[list[InstalledPaths], dict[str, str]]:
+def _indexed(tasks: tuple[_WheelTask, ...], store: Store) -> tuple[list[InstalledPaths], dict[str, bytes]]:
     """Return what each wheel installs, and by name what was read (and verified) just now."""
     known = {task.package.name: _known_paths(task, store) for task in tasks}
     missing = [task for task in tasks if known[task.package.name] is None]
-    fresh: dict[str, str] = {}
-    for task, (files, read) in run(_index, missing, [task.package.wheel.size for task in missing]):
-        store.remember(_INDEX_FACT, _index_key(task), _joined(files))
-        known[task.package.name] = _paths(task, files)
+    fresh: dict[str, bytes] = {}
+    for task, (fact, read) in run(_index, missing, [task.package.wheel.size for task in missing]):
+        store.remember(_INDEX_FACT, _index_key(task), fact)
+        known[task.package.name] = _paths(task, fact)
         fresh[task.package.name] = read
     return [one for one in known.values() if one is not None], fresh
 
 
 def _known_paths(task: _WheelTask, store: Store) -> InstalledPaths | None:
     fact = store.fact(_INDEX_FACT, _index_key(task))
-    return None if fact is None else _paths(task, _split(fact))
+    return None if fact is None else _paths(task, fact)
 
 
 def _joined(files: Mapping[str, str]) -> dict[str, str]:
@@ -174,11 +174,8 @@ def _joined(files: Mapping[str, str]) -> dict[str, str]:
     return {"paths": "\n".join(files), "files": "\n".join(files.values())}
 
 
-def _split(fact: Mapping[str, object]) -> dict[str, str]:
-    return dict(zip(*(str(fact[key]).split("\n") for key in ("paths", "files")), strict=True))
-
-
-def _paths(task: _WheelTask, files: Mapping[str, str]) -> InstalledPaths:
+def _paths(task: _WheelTask, fact: Mapping[str, object]) -> InstalledPaths:
+    files = dict(zip(*(str(fact[key]).split("\n") for key in ("paths", "files")), strict=True))
     return InstalledPaths(package=task.package.name, files=files, modified=_modified(task))
 
 
@@ -192,11 +189,11 @@ def _index_key(task: _WheelTask) -> str:
     return json.dumps([INSTALL_FORMAT, task.minor, task.package.wheel.name, task.package.wheel.sha256.hex])
 
 
-def _index(task: _WheelTask) -> tuple[dict[str, str], str]:
+def _index(task: _WheelTask) -> tuple[dict[str, str], bytes]:
     """Return the hash and mode of each path that the wheel installs, and all for writing. In a worker."""
     with _opened(task) as (reader, installed):
         files = {file.path.text: f"{file.recorded} {file.mode:o}" for file in installed}
-        return files, handover.packed(reader, installed)
+        return _joined(files), handover.packed(reader, installed)
 
 
 @contextmanager

@@ -8,19 +8,20 @@ import base64
 import csv
 import hashlib
 import io
+from binascii import a2b_base64
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from envlock.core.digest import Digest
 from envlock.runtime.errors import InputError, IntegrityError
 
 _HASHES: Final = ("sha256", "sha384", "sha512")
 _TOLD: Final = 20
+# From base64 for URLs to the other kind. base64's own function for it takes three times as long.
+_STANDARD: Final = str.maketrans("-_", "+/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedHash:
+class RecordedHash(NamedTuple):
     """A hash of RECORD: ``value`` is urlsafe base64 without padding, as written there."""
 
     algorithm: str
@@ -34,7 +35,7 @@ class RecordedHash:
     def sha256(self) -> Digest | None:
         """The same as a digest; None for another algorithm, or a value that no file's hash can be."""
         try:
-            raw = base64.urlsafe_b64decode(self.value + "=") if self.algorithm == "sha256" else b""
+            raw = a2b_base64(self.value.translate(_STANDARD) + "=") if self.algorithm == "sha256" else b""
         except ValueError:
             return None
         return Digest(raw.hex()) if len(raw) == hashlib.sha256().digest_size else None

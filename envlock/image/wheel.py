@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -32,8 +32,7 @@ _PIECE: Final = 1 << 16
 _PLACEHOLDER: Final = b"#!python"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WheelFile:
+class WheelFile(NamedTuple):
     """A file of the wheel. ``recorded`` is None for RECORD and its signatures only."""
 
     name: str

@@ -13,9 +13,8 @@ Rules kept here (RFC 1951, RFC 1952):
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from envlock.core.inflating import Decompress, InflateError, crc32, decompressobj
 from envlock.runtime.errors import InputError
@@ -32,8 +31,7 @@ _END = b"\1\0\0\xff\xff"
 _PIECE = 1 << 18
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deflated:
+class Deflated(NamedTuple):
     """A raw deflate stream: ``pieces`` yields its ``compressed_size`` bytes each time it is called."""
 
     pieces: Callable[[], Iterator[bytes]]

@@ -12,10 +12,9 @@ Source of the format: stargz-snapshotter, docs/estargz.md. Rules kept here:
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii
-from typing import Final
+from typing import Final, NamedTuple
 
 from envlock.core.digest import Digest
 from envlock.oci import tar
@@ -37,8 +36,7 @@ _FLAG_EXTRA: Final = 4
 _EMPTY_STORED_BLOCK: Final = b"\1\0\0\xff\xff"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A part of a file: ``offset`` is that of its gzip member in the blob, ``size`` its plain bytes."""
 
     offset: int

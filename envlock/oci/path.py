@@ -63,4 +63,4 @@ class ImagePath:
 
     def within(self, directory: "ImagePath") -> bool:
         """Say whether the path is ``directory`` or lies below it."""
-        return self == directory or self.text.startswith(directory.text + "/")
+        return self.text.startswith(directory.text + "/") or self == directory

@@ -56,7 +56,7 @@ def _bytes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 def written(plan: Plan) -> list[Entry]:
     return [
-        replace(entry, content=b"".join(_plain(entry.content)))
+        entry._replace(content=b"".join(_plain(entry.content)))
         for entry in entries(plan, lambda _: None, [], STORED.member)
     ]
 
