@@ -143,7 +143,7 @@ def _validate(document: Mapping[str, object], root: str) -> None:
     from packaging.pylock import Pylock, PylockValidationError  # noqa: PLC0415
 
     try:
-        Pylock.from_dict(document).validate()
+        Pylock.from_dict(document)  # which validates; its own validate() would do it all once more
     except PylockValidationError as error:
         place = under(root, error.context) if error.context else root.rstrip(":")
         found = printable(error.message)
