@@ -15,6 +15,8 @@ import tempfile
 from importlib.metadata import distributions
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from envlock.image import mkl
 from envlock.runtime import determinism
 
@@ -100,12 +102,13 @@ def installed(python: str) -> dict[str, str]:
         text=True,
         check=True,
     ).stdout.strip()
-    return {one.metadata["Name"].lower(): one.version for one in distributions(path=[site])}
+    return {canonicalize_name(one.metadata["Name"]): one.version for one in distributions(path=[site])}
 
 
 def configurations(packages: dict[str, str], library: Path) -> dict[str, dict[str, str]]:
     def made(isa: str) -> dict[str, str]:
-        return determinism.image_environment(threads=1, isa=isa, packages=packages, machine="x86_64")
+        baked = determinism.image_environment(threads=1, isa=isa, packages=packages, machine="x86_64")
+        return {**baked, "ENVLOCK_ISA": isa}
 
     return {
         "native": made("native"),
@@ -118,9 +121,7 @@ def measured(python: str, operations: str, variables: dict[str, str]) -> dict[st
     environ = {**os.environ, **variables, "ENVLOCK_RUN": "bench", "ENVLOCK_SEED": "1", "ENVLOCK_QUIET": "1"}
     environ["PYTHONPATH"] = str(ROOT)
     code = TIMED + operations + REPORTED
-    done = subprocess.run(
-        [python, "-W", "ignore", "-c", code], env=environ, stdout=subprocess.PIPE, check=True
-    )
+    done = subprocess.run([python, "-W", "ignore", "-c", code], env=environ, capture_output=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
@@ -130,14 +131,15 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has torch and NumPy")
     python = parser.parse_args().python
     packages = installed(python)
-    frameworks = [name for name in OPERATIONS if name in packages]
+    versions = {name: packages.get(name) or packages.get(f"{name}-cpu") for name in OPERATIONS}
+    frameworks = {name: version for name, version in versions.items() if version}
     if not frameworks:
         parser.error(f"{python} has none of {', '.join(OPERATIONS)}: name an interpreter that has")
     with tempfile.TemporaryDirectory() as scratch:
         library = Path(scratch, "libenvlock-mkl.so")
         library.write_bytes(mkl.library())
-        for framework in frameworks:
-            print(f"\n{framework} {packages[framework]}, NumPy {packages['numpy']}: ms of processor time\n")
+        for framework, version in frameworks.items():
+            print(f"\n{framework} {version}, NumPy {packages['numpy']}: ms of processor time\n")
             compare(python, OPERATIONS[framework], configurations(packages, library))
 
 
