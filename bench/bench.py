@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from usage import variables
+
 from envlock.host.store import Store
 from envlock.lock import codec
 from envlock.lock.model import Lock
@@ -61,7 +63,7 @@ class Place:
     @property
     def environ(self) -> Mapping[str, str]:
         """The variables of every case, with the benchmark's own store."""
-        return {**os.environ, "ENVLOCK_CACHE": str(self.store)}
+        return variables(self.store)
 
     def run(self, argv: tuple[str, ...]) -> float:
         """Run ``argv`` and return its seconds."""

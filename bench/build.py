@@ -28,7 +28,7 @@ from pathlib import Path
 import rivals
 from changing import changed
 from synthetic import libraries
-from usage import Usage, measure
+from usage import Usage, measure, variables
 
 from envlock.host.store import Store
 from envlock.lock import codec
@@ -97,12 +97,8 @@ class Place:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The variables of every case, with the benchmark's own store.
-
-        Bytecode of envlock's own modules may be written, as it is where envlock was installed.
-        """
-        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        return {**inherited, "ENVLOCK_CACHE": str(self.store.root)}
+        """The variables of every case, with the benchmark's own store."""
+        return variables(self.store.root)
 
     def run(self, *argv: str) -> None:
         """Run ``argv`` off the clock."""

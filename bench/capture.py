@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from usage import variables
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench/results"
 PARTS = (sys.executable, str(Path(__file__).with_name("parts.py")))
@@ -69,7 +71,7 @@ class Place:
 
     def run(self, case: Case) -> Figures:
         """Run the case, and end the benchmark where it fails."""
-        environ = {**os.environ, "ENVLOCK_CACHE": str(self.store("capture"))}
+        environ = variables(self.store("capture"))
         output = self.directory / "output"
         with open(case.stdin or os.devnull, "rb") as given, output.open("wb") as told:
             begun = time.perf_counter()

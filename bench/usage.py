@@ -29,6 +29,15 @@ class Usage:
     together: int
 
 
+def variables(store: Path) -> dict[str, str]:
+    """Return the variables of a case, with the benchmark's own ``store``.
+
+    Bytecode of envlock's own modules may be written, as it is where envlock was installed.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "ENVLOCK_CACHE": str(store)}
+
+
 def measure(argv: Sequence[str], directory: Path, environ: Mapping[str, str]) -> Usage:
     """Run ``argv``. Raises CalledProcessError when it fails."""
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1)

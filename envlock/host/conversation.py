@@ -33,11 +33,19 @@ class Conversation:
 
     def ask(self, request: bytes) -> bytes:
         """Return the answer. Raises UnreachableError when the program ended without one."""
+        self.send(request)
+        return self.receive()
+
+    def send(self, request: bytes) -> None:
+        """Ask, and have the answer later: the next :meth:`receive`. Raises as :meth:`ask`."""
         try:
             self._requests.write(_LENGTH.pack(len(request)) + request)
             self._requests.flush()
         except BrokenPipeError:
             raise self._ended() from None
+
+    def receive(self) -> bytes:
+        """Return the answer to the request that was sent. Raises as :meth:`ask`."""
         return self._read(_LENGTH.unpack(self._read(_LENGTH.size))[0])
 
     def close(self) -> None:

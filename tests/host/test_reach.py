@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from envlock.host import reach as reaching
 from envlock.host.reach import Reach
 from tests.host.clocks import later
 from tests.host.test_observation import CHANGES
+
+
+@pytest.fixture(params=[1, reaching.SHARED], ids=["two processes", "one process"], autouse=True)
+def _shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From how many directories on a second process helps."""
+    monkeypatch.setattr(reaching, "SHARED", request.param)
 
 
 @pytest.fixture
@@ -95,3 +102,34 @@ def test_what_changed_a_moment_ago_is_not_settled(place: Path) -> None:
 
 def test_more_than_can_be_looked_at_is_never_settled(place: Path) -> None:
     assert not _reach(place).observe(later, largest=5).settled
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """A directory of several."""
+    for name in "abcdef":
+        (tmp_path / "wide" / name / "inner").mkdir(parents=True)
+        (tmp_path / "wide" / name / "inner/file").write_bytes(b"")
+    return tmp_path / "wide"
+
+
+@pytest.mark.parametrize("name", "abcdef")
+def test_every_half_is_seen(wide: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(reaching, "SHARED", 4)
+    reach = Reach(trees=(str(wide),))
+    before = reach.observe(later)
+    assert before.settled
+    changed = wide / name / "inner/file"
+    changed.write_bytes(b"more")
+    assert reach.observe(later).digest != before.digest
+    assert not reach.observe(lambda: changed.stat().st_ctime_ns + 1).settled
+
+
+def test_one_process_sees_what_two_see(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reaching, "SHARED", 4)
+    reach = Reach(trees=(str(wide),))
+    both = reach.observe(later)
+    monkeypatch.setattr(reaching, "_LOOKING", ("false",))
+    assert reach.observe(later) == both
+    monkeypatch.setattr(reaching, "_LOOKING", (str(wide / "none"),))
+    assert reach.observe(later) == both
