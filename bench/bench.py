@@ -10,7 +10,6 @@ where DOCKER_HOST does not answer. Results go to bench/results/<packages>-packag
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import subprocess
