@@ -28,7 +28,11 @@ def test_the_library_answers_mkls_questions(tmp_path: Path) -> None:
     path = tmp_path / "libenvlock-mkl.so"
     path.write_bytes(mkl.library())
     loaded = ctypes.CDLL(str(path))
+    asked = (ctypes.c_ubyte * 2).in_dll(loaded, "envlock_mkl_asked")
+    assert tuple(asked) == (0, 0)
+    assert (loaded.mkl_vml_serv_cpu_detect(), tuple(asked)) == (1, (0, 1))
     assert (loaded.mkl_serv_intel_cpu_true(), loaded.mkl_vml_serv_cpu_detect()) == (1, 1)
+    assert tuple(asked) == (1, 1)
     assert not hasattr(loaded, "mkl_serv_cbwr_set")
 
 
@@ -180,6 +184,17 @@ def test_without_the_library_torch_keeps_the_slow_branch_and_says_so(image: Fake
     assert "keeps MKL_CBWR=COMPATIBLE" in done.stderr
     (gap,) = (one for one in done.record.gaps if "MKL_CBWR" in one.reason)
     assert "not-there.so" in gap.reason
+
+
+@pytest.mark.slow
+def test_an_mkl_that_asks_another_library_is_told(image: FakeImage) -> None:
+    other = image.tmp / "other.so"
+    other.write_bytes(mkl.library())
+    done = image.job("import torch; torch.rand(9).sqrt()", env={"LD_PRELOAD": str(other)})
+    assert done.status == 0
+    (gap,) = (one for one in done.record.gaps if "on another CPU" in one.reason)
+    assert "mkl_serv_intel_cpu_true and mkl_vml_serv_cpu_detect from elsewhere" in gap.reason
+    assert "on another CPU" not in image.job("import torch").stderr
 
 
 UNREPLACED = """
