@@ -2,13 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import docker
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.models.images import Image as DockerImage
 from docker.types import DeviceRequest
@@ -17,6 +17,7 @@ from docker.utils.socket import frames_iter
 
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
+from envlock.engines import docker_layers
 from envlock.engines.configuration import ENVIRONMENT_ID_LABEL, parse
 from envlock.engines.docker_client import connected, told
 from envlock.engines.engine import ImageFacts, Job
@@ -208,12 +209,26 @@ def _load(client: docker.DockerClient, opened: OpenedImage, progress: Progress) 
 
 
 def _send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> DockerImage:
+    """Load the image, without the layers that the engine has."""
+    held = docker_layers.held(client, image)
+    try:
+        _send_without(held, client, image, blobs, tag)
+    except DockerException:
+        if not held:
+            raise
+        # An image that had them may just have been removed.
+        _send_without((), client, image, blobs, tag)
+    return client.images.get(tag)
+
+
+def _send_without(
+    held: Collection[Digest], client: docker.DockerClient, image: Image, blobs: Blobs, tag: str
+) -> None:
     with scratch_directory() as scratch:
         file = scratch / "image.tar"
-        archive.write(image, blobs, file, tag)
+        archive.write(image, blobs, file, tag, without=held)
         with file.open("rb") as stream:
             client.images.load(stream)
-    return client.images.get(tag)
 
 
 def _options(job: Job) -> dict[str, Any]:

@@ -6,11 +6,12 @@ image and the tag. ``manifest.json`` (Docker image specification 1.2) points at 
 bytes are hashed on their way in, unless the store did it; the file appears whole or not at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO, Final
 
 from envlock.core import canonical
+from envlock.core.digest import Digest
 from envlock.core.progress import Advance
 from envlock.host.files import atomic_write
 from envlock.oci import tar
@@ -23,10 +24,17 @@ from envlock.oci.name import ImageName
 _BLOBS: Final = "blobs/sha256"
 
 
-def write(image: Image | ImageIndex, blobs: Blobs, file: Path, tag: str | None = None) -> None:
+def write(
+    image: Image | ImageIndex,
+    blobs: Blobs,
+    file: Path,
+    tag: str | None = None,
+    without: Collection[Digest] = (),
+) -> None:
     """Write ``image`` to ``file``; several platforms have no ``manifest.json``.
 
-    Raises IntegrityError when a blob has other bytes than the image says.
+    ``without``: blobs that whoever reads the file has. Raises IntegrityError when a blob has other bytes
+    than the image says.
     """
     members: dict[str, bytes | Descriptor] = {
         "index.json": index_json(image, tag),
@@ -35,7 +43,9 @@ def write(image: Image | ImageIndex, blobs: Blobs, file: Path, tag: str | None =
     if isinstance(image, Image):
         members["manifest.json"] = _docker_manifest(image, tag)
     members.update((f"{_BLOBS}/{digest.hex}", data) for digest, data in documents(image).items())
-    members.update((f"{_BLOBS}/{blob.digest.hex}", blob) for blob in distinct_blobs(image))
+    members.update(
+        (f"{_BLOBS}/{blob.digest.hex}", blob) for blob in distinct_blobs(image) if blob.digest not in without
+    )
     write_members(members, blobs, file)
 
 

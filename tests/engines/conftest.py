@@ -68,7 +68,8 @@ def layer() -> bytes:
     return packed.getvalue()
 
 
-def write_layout(directory: Path) -> Path:
+def write_layout(directory: Path, *above: bytes) -> Path:
+    """Write the image's layout, with more layers (tars) ``above`` its own."""
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
 
@@ -77,19 +78,22 @@ def write_layout(directory: Path) -> Path:
         (blobs / digest).write_bytes(data)
         return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data)}
 
-    plain = layer()
+    layers = (layer(), *above)
     kind = "application/vnd.oci.image"
     config = {
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "amd64"),
         "os": "linux",
         "config": CONFIG,
-        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(plain).hexdigest()]},
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in layers],
+        },
     }
     manifest = {
         "schemaVersion": 2,
         "mediaType": f"{kind}.manifest.v1+json",
         "config": add(f"{kind}.config.v1+json", json.dumps(config).encode()),
-        "layers": [add(f"{kind}.layer.v1.tar+gzip", gzip.compress(plain, 1, mtime=0))],
+        "layers": [add(f"{kind}.layer.v1.tar+gzip", gzip.compress(one, 1, mtime=0)) for one in layers],
     }
     index = {
         "schemaVersion": 2,

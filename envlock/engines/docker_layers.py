@@ -1,0 +1,50 @@
+"""Which layers of an image a Docker engine has, so that they need not be sent.
+
+Rules kept here:
+
+* An engine knows a layer by all that lies below it (its chain ID, OCI image specification): it has the
+  layers that an image of its own begins with.
+* Docker's own store opens only the layers of an archive that it has not (``docker load``, since 1.10). Its
+  containerd store wants every blob, and so do other engines that speak its API: of these, none is known.
+"""
+
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Final
+
+import docker
+from docker.errors import NotFound
+
+from envlock.core.digest import Digest
+from envlock.oci.model import Image, Layer
+
+_ENGINE: Final = "Engine"
+"""What Docker calls itself among its components; podman is ``Podman Engine``."""
+_DRIVER_TYPE: Final = "driver-type"
+"""The fact by which Docker tells that containerd keeps its images."""
+
+
+def held(client: docker.DockerClient, image: Image) -> frozenset[Digest]:
+    """Return the blobs of the layers that the engine has. Raises as the SDK does."""
+    if not _opens_what_it_lacks(client):
+        return frozenset()
+    try:
+        images = client.images.list()
+    except NotFound:  # one was removed a moment ago: what it had may be gone
+        return frozenset()
+    known = [one.attrs.get("RootFS", {}).get("Layers") or () for one in images]
+    most = max((_common(image.layers, one) for one in known), default=0)
+    return frozenset(layer.blob for layer in image.layers[:most])
+
+
+def _opens_what_it_lacks(client: docker.DockerClient) -> bool:
+    components = client.version().get("Components") or ()
+    if all(one.get("Name") != _ENGINE for one in components):
+        return False
+    return all(name != _DRIVER_TYPE for name, *_ in client.info().get("DriverStatus") or ())
+
+
+def _common(layers: Sequence[Layer], others: Sequence[str]) -> int:
+    """Return with how many layers both begin."""
+    pairs = zip(layers, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: str(pair[0].diff_id) == pair[1], pairs))

@@ -1,0 +1,104 @@
+"""Loading into Docker what it has not, against a real engine."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import docker
+import pytest
+
+from envlock.core.digest import Digest
+from envlock.core.progress import Silent
+from envlock.engines import docker as engine_module
+from envlock.engines import docker_layers
+from envlock.engines.docker import Docker
+from envlock.oci.reader import OpenedImage, open_image
+from tests.engines.conftest import write_layout
+
+pytestmark = pytest.mark.docker
+TAG = "envlock-test/taller:1"
+
+
+@pytest.fixture
+def engine(opened: OpenedImage, docker_host: str) -> Iterator[Docker]:
+    """An engine that has the image of one layer."""
+    made = engine_module.prepare(opened, Silent())
+    yield made
+    made.client.images.remove(made.name, force=True)
+    made.client.close()
+
+
+@pytest.fixture
+def taller(engine: Docker, tmp_path: Path) -> Iterator[OpenedImage]:
+    """The same image with two layers above; it is not in the engine."""
+    yield open_image(f"oci:{write_layout(tmp_path / 'layout', _layer('one'), _layer('two'))}")
+    engine.client.images.remove(TAG, force=True)
+
+
+def _layer(name: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo(f"work/{name}")
+        member.size = len(name)
+        archive.addfile(member, io.BytesIO(name.encode()))
+    return packed.getvalue()
+
+
+def _is_there(client: docker.DockerClient, image: OpenedImage) -> None:
+    assert client.images.get(TAG).attrs["RootFS"]["Layers"] == [
+        str(one.diff_id) for one in image.image.layers
+    ]
+    said = client.containers.run(TAG, ["/work/one", "/work/two"], entrypoint="/bin/cat", remove=True)
+    assert said == b"onetwo"
+
+
+def test_layers_that_the_engine_has_are_not_sent(engine: Docker, taller: OpenedImage) -> None:
+    sent: list[Digest] = []
+
+    def blobs(digest: Digest) -> IO[bytes]:
+        sent.append(digest)
+        return taller.open_blob(digest)
+
+    engine_module.load(taller.image, blobs, TAG)
+    assert sorted(sent) == sorted(one.blob for one in taller.image.layers[1:])
+    _is_there(engine.client, taller)
+    sent.clear()
+    engine_module.load(taller.image, blobs, TAG)
+    assert sent == []
+    _is_there(engine.client, taller)
+
+
+def test_a_layer_that_is_gone_in_the_meantime_is_sent_after_all(
+    engine: Docker, taller: OpenedImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = frozenset(one.blob for one in taller.image.layers)
+    monkeypatch.setattr(docker_layers, "held", lambda _client, _image: every)
+    engine_module.load(taller.image, taller.open_blob, TAG)
+    _is_there(engine.client, taller)
+
+
+@pytest.mark.parametrize(
+    ("version", "info"),
+    [
+        (
+            {"Components": [{"Name": "Engine"}]},
+            {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]},
+        ),
+        ({"Components": [{"Name": "Podman Engine"}]}, {}),
+        ({}, {"DriverStatus": None}),
+    ],
+    ids=["containerd's store", "podman", "an engine that tells nothing"],
+)
+def test_engines_that_want_every_blob_get_them(
+    engine: Docker,
+    opened: OpenedImage,
+    monkeypatch: pytest.MonkeyPatch,
+    version: dict[str, object],
+    info: dict[str, object],
+) -> None:
+    assert docker_layers.held(engine.client, opened.image)
+    monkeypatch.setattr(engine.client, "version", lambda: version)
+    monkeypatch.setattr(engine.client, "info", lambda: info)
+    assert docker_layers.held(engine.client, opened.image) == frozenset()
