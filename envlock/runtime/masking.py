@@ -14,7 +14,8 @@ _NAME = re.compile(
     r"(?i)(token|secret|passw|pwd|credential|private|api[-_]?key|access[-_]?key|auth|cookie|signature|dsn"
     r"|^sig$)"
 )
-_URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>]+")
+# No scheme before it: for one, each letter of a long word would be tried as its start.
+_ADDRESS = re.compile(r"(?<=://)[^\s\"'<>]+")
 _URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
 _PARAMETER = re.compile(r"(?<=[?&;#])([^=?&;#]+)=[^&;#]*")
 _OPTION = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -48,7 +49,7 @@ def command(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _in_urls(text: str) -> str:
     without_users = _URL_USER.sub(f"{MASK}@", text)
-    return _URL.sub(lambda url: _PARAMETER.sub(_parameter, url.group()), without_users)
+    return _ADDRESS.sub(lambda found: _PARAMETER.sub(_parameter, found.group()), without_users)
 
 
 def _parameter(found: re.Match[str]) -> str:

@@ -29,7 +29,8 @@ from envlock.wheels.record import is_bytecode, is_made_by_installer, normal
 _INTERPRETER = re.compile(r"bin/python[0-9.]*")
 # Of ssh the user is part of the address: git@host.
 _LOGIN = re.compile(rb"(?<=://)(?!git@)[^/\s@<>\"']+@")
-_URL = re.compile(rb"[A-Za-z][\w+.-]*://[^\s<>\"']+")
+# No scheme before it: for one, each letter of a long word would be tried as its start.
+_ADDRESS = re.compile(rb"(?<=://)[^\s<>\"']+")
 _PARAMETER = re.compile(rb"(?<=[?&#])([^=&#]+)=[^&#]*&?")
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _SITE_NAMES = ("site-packages", "dist-packages")
@@ -222,14 +223,14 @@ def _without_logins(metadata: Member) -> Member:
     with metadata.open() as stream:
         content = stream.read()
     end = found.start() if (found := _END_OF_HEADERS.search(content)) else len(content)
-    bare = _URL.sub(_without_login, content[:end])
+    bare = _ADDRESS.sub(_without_tokens, _LOGIN.sub(b"", content[:end]))
     if len(bare) == end:
         return metadata
     return Member(name=metadata.name, executable=False, content=bare + content[end:])
 
 
-def _without_login(url: re.Match[bytes]) -> bytes:
-    text = _LOGIN.sub(b"", url.group())
+def _without_tokens(address: re.Match[bytes]) -> bytes:
+    text = address.group()
     bare = _PARAMETER.sub(lambda one: b"" if looks_secret(one[1].decode("latin-1")) else one[0], text)
     return text if bare == text else bare.replace(b"?#", b"#").rstrip(b"?&#")
 
