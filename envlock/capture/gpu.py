@@ -24,13 +24,8 @@ _ABSENT = ("NVML_ERROR_LIBRARY_NOT_FOUND", "NVML_ERROR_DRIVER_NOT_LOADED")
 
 
 def read(nvml: Any, environ: Mapping[str, str], root: Path = Path("/")) -> tuple[Gpu, tuple[Gap, ...]]:
-    """Ask ``nvml`` (the module pynvml). Without a driver the answer is empty and says so in a gap.
-
-    None for ``nvml``: nothing that it could ask is there (:func:`graphics.may_answer`).
-    """
+    """Ask ``nvml`` (the module pynvml). Without a driver the answer is empty and says so in a gap."""
     others = tuple(graphics.others(root))
-    if nvml is None:
-        return Gpu(), (*others, graphics.without_library(environ, root))
     session = Session(nvml)
     error = session.start()
     if error is not None:

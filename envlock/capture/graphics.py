@@ -27,6 +27,11 @@ def may_answer(root: Path = Path("/")) -> bool:
     return driver_version(root) is not None or any((root / one).exists() for one in devices)
 
 
+def unseen(environ: Mapping[str, str], root: Path = Path("/")) -> tuple[Gap, ...]:
+    """Return what a capture can't tell where NVML has nothing to answer."""
+    return (*others(root), without_library(environ, root))
+
+
 def without_library(environ: Mapping[str, str], root: Path = Path("/")) -> Gap:
     """Return why there is no NVML: no driver, a container that was given none, or a broken driver."""
     if driver_version(root) is not None:

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
-from envlock.capture import cpu, gpu, graphics
+from envlock.capture import cpu, graphics
 from envlock.capture.project import read as read_project
 from envlock.capture.python import Interpreter
-from envlock.lock.model import Gap, Lock
+from envlock.lock.model import Gap, Gpu, Lock
 
 if TYPE_CHECKING:  # a lock that is remembered needs none of its many classes, which take 20 ms to make
     from envlock.lock.environment import Environment
@@ -29,7 +28,7 @@ def with_machine(installed: Described, *, project: Path | None, environ: Mapping
 
     Libraries and thread settings stay those of the environment.
     """
-    shown, unknown = gpu.read(_nvml(), environ)
+    shown, unknown = _gpus(environ)
     code, unread = read_project(project, environ) if project is not None else (None, ())
     gaps: tuple[Gap, ...] = (*installed.gaps, *unknown, *unread)
     processor = cpu.read(installed.os.machine, environ)
@@ -42,9 +41,13 @@ def with_machine(installed: Described, *, project: Path | None, environ: Mapping
     )
 
 
-def _nvml() -> ModuleType | None:
-    """Return pynvml, which is slow to import, where there is something for it to ask."""
-    return import_module("pynvml") if graphics.may_answer() else None
+def _gpus(environ: Mapping[str, str]) -> tuple[Gpu, tuple[Gap, ...]]:
+    """Ask NVML, which is slow to import, where there is something for it to tell."""
+    if not graphics.may_answer():
+        return Gpu(), graphics.unseen(environ)
+    from envlock.capture import gpu  # noqa: PLC0415
+
+    return gpu.read(import_module("pynvml"), environ)
 
 
 def in_order(gaps: Iterable[Gap]) -> tuple[Gap, ...]:

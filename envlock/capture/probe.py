@@ -1,7 +1,8 @@
 """The script that the captured interpreter runs: facts of itself and its distributions, as JSON.
 
 It is sent as text (``python -E -B -c``), so it imports nothing of envlock, needs only the standard
-library and runs on Python 3.8 and later. It writes nothing; what start-up hooks print stands before
+library and runs on Python 3.8 and later, by which annotations are not evaluated
+(:func:`envlock.capture.python.ask`). It writes nothing; what start-up hooks print stands before
 the marker line and is ignored. A file that can't be read is a null. A directory of PYTHONPATH counts
 where distributions are installed in it; others hold the job's own code.
 """
@@ -12,7 +13,11 @@ import platform
 import site
 import sys
 import sysconfig
-from typing import Any, Dict, List, Optional  # noqa: UP035 (the captured Python may be 3.8)
+
+# To import typing takes a fifth of the time of all this; type checkers take the name for the real one.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MARKER = "--- envlock probe ---"
 # Headers come first in METADATA. A RECORD above this size is none: it would hold a million files.
@@ -21,7 +26,7 @@ LARGEST_RECORD = 256 << 20
 PARTS = ("WHEEL", "INSTALLER", "direct_url.json")
 
 
-def text(path: str, largest: int = LARGEST_METADATA) -> Optional[str]:  # noqa: UP045 (as above)
+def text(path: str, largest: int = LARGEST_METADATA) -> str | None:
     """Return the file's first ``largest`` bytes, or None when it can't be read.
 
     Bytes that are no UTF-8 are replaced.
@@ -36,16 +41,16 @@ def text(path: str, largest: int = LARGEST_METADATA) -> Optional[str]:  # noqa: 
         return None
 
 
-def record(path: str) -> Optional[str]:  # noqa: UP045 (as above)
+def record(path: str) -> str | None:
     """Return the text of RECORD, or None when it can't be read or is too large to be one."""
     found = text(path, LARGEST_RECORD + 1)
     return None if found is None or len(found) > LARGEST_RECORD else found
 
 
-def distribution(directory: str, name: str) -> Dict[str, Optional[str]]:  # noqa: UP006, UP045 (as above)
+def distribution(directory: str, name: str) -> dict[str, str | None]:
     """Return the raw texts of one dist-info or egg-info, which may be a directory or a file."""
     base = os.path.join(directory, name)
-    facts: Dict[str, Optional[str]] = {"site": directory, "name": name}  # noqa: UP006, UP045 (as above)
+    facts: dict[str, str | None] = {"site": directory, "name": name}
     if os.path.isdir(base):
         main = "METADATA" if name.endswith(".dist-info") else "PKG-INFO"
         facts["METADATA"] = text(os.path.join(base, main))
@@ -57,12 +62,12 @@ def distribution(directory: str, name: str) -> Dict[str, Optional[str]]:  # noqa
     return facts
 
 
-def distributions() -> List[Dict[str, Optional[str]]]:  # noqa: UP006, UP045 (as above)
+def distributions() -> list[dict[str, str | None]]:
     """Return every dist-info and egg-info of sys.path, in its order; names sorted in a directory."""
     return [distribution(directory, name) for directory in search_path() for name in installed(directory)]
 
 
-def installed(directory: str) -> List[str]:  # noqa: UP006 (as above)
+def installed(directory: str) -> list[str]:
     """Return the names of the distributions' metadata in a directory, sorted; none where it can't be read."""
     try:
         return sorted(name for name in os.listdir(directory) if name.endswith((".dist-info", ".egg-info")))
@@ -70,7 +75,7 @@ def installed(directory: str) -> List[str]:  # noqa: UP006 (as above)
         return []
 
 
-def search_path() -> List[str]:  # noqa: UP006 (as above)
+def search_path() -> list[str]:
     """Return the directories that a script's imports look into, but for the script's own."""
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     ahead = [entry for entry in map(os.path.abspath, filter(None, named)) if installed(entry)]
@@ -94,7 +99,7 @@ def libc() -> str:
         return "unknown"
 
 
-def facts(*, bare: bool) -> Dict[str, Any]:  # noqa: UP006 (as above)
+def facts(*, bare: bool) -> dict[str, "Any"]:
     """Return everything that envlock asks of the interpreter; ``bare``: without the distributions."""
     executable = getattr(sys, "_base_executable", None) or sys.executable
     return {

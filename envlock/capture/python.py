@@ -17,8 +17,9 @@ from envlock.runtime.errors import InputError, UnreachableError, UsageError
 TARGET = "/opt/python"
 _HOME = re.compile(r"^(/root|/home/[^/]+|/Users/[^/]+)(?=/|$)")
 _LOWEST = (3, 8)
-# Before anything is imported: modules in the current directory are the job's, not the probe's.
-_WITHOUT_CURRENT = "import sys; sys.path[:] = [entry for entry in sys.path if entry]\n"
+# Before anything is imported: modules in the current directory are the job's, not the probe's. An old
+# interpreter can't evaluate the annotations.
+_BEFORE = "from __future__ import annotations; import sys; sys.path[:] = [one for one in sys.path if one]\n"
 _SECONDS = 120.0
 
 
@@ -79,7 +80,7 @@ def ask(python: Path, environ: Mapping[str, str], *, bare: bool = False) -> Inte
         "-B",
         *no_user_site,
         "-c",
-        _WITHOUT_CURRENT + script(),
+        _BEFORE + script(),
         *(["--bare"] if bare else []),
     ]
     try:

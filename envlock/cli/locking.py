@@ -10,10 +10,9 @@ from envlock.capture import environment as live
 from envlock.capture.active import active_python
 from envlock.capture.machine import with_machine
 from envlock.capture.specification import Installed, Specification
-from envlock.cli.request import Request
+from envlock.cli.request import HOST, Request
 from envlock.core.progress import Progress
 from envlock.engines import base_reference, bases
-from envlock.engines.base_reference import HOST
 from envlock.engines.bases import Standing
 from envlock.host.reach import Reach
 from envlock.host.store import Store

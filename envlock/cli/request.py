@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from envlock.engines.base_reference import HOST
+HOST: Final = "host"
+"""The base that is made of this machine's own files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

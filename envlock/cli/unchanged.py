@@ -24,11 +24,12 @@ from envlock.capture import cpu, transfer
 from envlock.capture.active import active_python
 from envlock.capture.machine import unseen
 from envlock.capture.python import ask
-from envlock.cli.request import Request
+from envlock.cli.request import HOST, Request
 from envlock.core.digest import Digest
-from envlock.engines.base_reference import HOST
 from envlock.host.data import data
+from envlock.host.look import Look
 from envlock.host.memory import Memory
+from envlock.host.names import Names
 from envlock.host.observation import Observation, observe
 from envlock.host.reach import Reach
 from envlock.host.store import Store
@@ -82,9 +83,8 @@ def _counts(name: str, value: str) -> bool:
 def recall(asked: Question, store: Store) -> Lock | None:
     """Return the remembered lock, without what only the machine tells, where nothing has changed."""
     with store.memory(_LOCKS, str(asked.python)) as memory:
-        reach = _reach(memory, asked)
-        text = memory.recall("lock", reach.observe(), asked.about) if reach is not None else None
-    if not isinstance(text, str):
+        text = _at_a_glance(memory, asked) or _looked_into(memory, asked, store.clock())
+    if text is None:
         return None
     lock = transfer.loads(Lock, json.loads(text))
     return lock if all(store.find(one) is not None for one in _beside(lock)) else None
@@ -94,9 +94,56 @@ def keep(asked: Question, store: Store, lock: Lock, reach: Reach, begun: int) ->
     """Remember ``lock``, whose making began at ``begun`` (nanoseconds since 1970)."""
     whole = _with_own(reach, asked.indexes)
     parts = [json.dumps(part) for part in (whole.trees, whole.without, whole.listings, whole.files)]
+    look = whole.look()
+    seen = look.observation(lambda: begun)
     with store.memory(_LOCKS, str(asked.python)) as memory:
         memory.hold("reach", _NOTHING, parts, asked.about)
-        memory.hold("lock", whole.observe(lambda: begun), json.dumps(transfer.dumps(lock)), asked.about)
+        memory.hold("lock", seen, json.dumps(transfer.dumps(lock)), asked.about)
+        _hold_names(memory, asked, look, begun)
+
+
+def _at_a_glance(memory: Memory, asked: Question) -> str | None:
+    """Return the lock's text where no directory and no file has changed."""
+    names = _names(memory, asked)
+    seen = names.observe() if names is not None else None
+    digest = memory.recall("glance", seen, asked.about) if seen is not None else None
+    return _text(memory, asked, Observation(digest, settled=True)) if isinstance(digest, str) else None
+
+
+def _looked_into(memory: Memory, asked: Question, begun: int) -> str | None:
+    """Return the lock's text where nothing that counts has changed."""
+    reach = _reach(memory, asked)
+    if reach is None:
+        return None
+    look = reach.look()
+    text = _text(memory, asked, look.observation())
+    if text is not None:
+        _hold_names(memory, asked, look, begun)
+    return text
+
+
+def _text(memory: Memory, asked: Question, seen: Observation) -> str | None:
+    text = memory.recall("lock", seen, asked.about)
+    return text if isinstance(text, str) else None
+
+
+def _hold_names(memory: Memory, asked: Question, look: Look, begun: int) -> None:
+    """Remember where all that was looked at after ``begun`` lies, and how it looks at a glance."""
+    names = Names.of(look)
+    seen = names.observe(lambda: begun)
+    if seen is not None:
+        memory.hold("listed", _NOTHING, [part for pair in names.listed for part in pair], asked.about)
+        memory.hold("others", _NOTHING, list(names.others), asked.about)
+        memory.hold("glance", seen, look.digest, asked.about)
+
+
+def _names(memory: Memory, asked: Question) -> Names | None:
+    match [memory.recall(name, _NOTHING, asked.about) for name in ("listed", "others")]:
+        case [list() as listed, list() as others]:
+            pairs = tuple(zip(listed[::2], listed[1::2], strict=True))
+            return Names(listed=pairs, others=tuple(others))
+        case _:
+            return None
 
 
 def _reach(memory: Memory, asked: Question) -> Reach | None:

@@ -24,7 +24,6 @@ else:
 
 Kind = Literal["registry", "docker-daemon", "oci", "oci-archive", "docker-archive", "dockerfile"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-HOST: Final = "host"
 _PACKAGED: Final = "Dockerfile.base"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 

@@ -1,65 +1,17 @@
-"""What the file system says of directories and files, gathered into one digest.
-
-Standard library only, little of it, and a program of its own too: a second process looks at half of a
-large reach (:mod:`envlock.host.reach`). Standard input: a request, its length in four bytes (little endian)
-before it: marshal's bytes of the directories, of those that were seen, and of how many names may be looked
-at. Standard output: the answer, in the same way, which is :func:`below`'s.
-"""
+"""What the file system says of directories and files, gathered into one digest."""
 
 import hashlib
 import marshal
 import os
-import signal
 import stat
-import struct
-import sys
+import time
 from collections import deque
-from collections.abc import Callable
-from math import inf
-from operator import attrgetter
 from typing import Any
 
+from envlock.host.observation import SETTLED_AFTER, Clock, Observation
+from envlock.host.statuses import FORMAT, status
+
 _CACHE = "__pycache__"
-# Of marshal: the last that writes the same values as the same bytes, whoever else holds them. It takes a
-# fifth of the time of text.
-_FORMAT = 2
-_LENGTH = struct.Struct("<I")
-_status: Callable[[os.stat_result], tuple[int, ...]] = attrgetter(
-    "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
-)
-
-Seen = tuple[str, int, int]
-"""A digest, the time of the newest change in nanoseconds since 1970, and how many names may still be seen."""
-
-
-def below(directories: list[str], seen: list[str], largest: int) -> Seen:
-    """Look at all that lies below ``directories`` but what was ``seen``, ``largest`` names at most."""
-    look = Look(largest)
-    look.trees(directories, set(seen))
-    return look.digest, look.newest, look.left
-
-
-def request(directories: list[str], seen: set[str], largest: int) -> bytes:
-    """Return what :func:`main` takes."""
-    return marshal.dumps((directories, sorted(seen), largest), _FORMAT)
-
-
-def answer(data: bytes) -> Seen:
-    """Return what :func:`main` answered."""
-    found: Seen = marshal.loads(data)  # noqa: S302 # our own process's
-    return found
-
-
-def main() -> None:
-    """Answer one request."""
-    # Ctrl-C reaches everyone at the terminal: the end of the input follows.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asked = sys.stdin.buffer
-    length = asked.read(_LENGTH.size)
-    if length:
-        data = asked.read(*_LENGTH.unpack(length))
-        found = marshal.dumps(below(*marshal.loads(data)), _FORMAT)  # noqa: S302 # our own process's
-        sys.stdout.buffer.write(_LENGTH.pack(len(found)) + found)
 
 
 class Look:
@@ -71,19 +23,30 @@ class Look:
         """How many names may still be looked at."""
         self.newest = 0
         """When the last change was made, in nanoseconds since 1970."""
+        self.listed: dict[str, list[str]] = {}
+        """Directories, each with the names of what is found there."""
+        self.others: list[str] = []
+        """What leads elsewhere, or is not there."""
+
+    def observation(self, clock: Clock = time.time_ns) -> Observation:
+        """Return what was seen. Settled: all of it, and nothing had changed for some seconds at ``clock``.
+
+        So what is settled at the time before some work was the same all through the work.
+        """
+        return Observation(self.digest, self.left > 0 and self.newest + SETTLED_AFTER <= clock())
 
     @property
     def digest(self) -> str:
         """Of everything that was seen, in the order in which it was."""
         return self._state.hexdigest()
 
-    def trees(self, waiting: list[str], seen: set[str], enough: float = inf) -> list[str]:
-        """See what lies below each of ``waiting``, until ``enough`` are still to be seen: return those.
+    def trees(self, waiting: tuple[str, ...], seen: set[str]) -> None:
+        """See what lies below each of ``waiting``.
 
         ``seen``: what is not seen again, to which all that comes twice is added.
         """
         queue = deque(waiting)
-        while queue and len(queue) < enough and self.left > 0:
+        while queue and self.left > 0:
             inner, links = self.directory(queue.popleft())
             for link in links:
                 real = os.path.realpath(link)
@@ -92,7 +55,6 @@ class Look:
             # Not a set of all: only these can come a second time.
             queue.extend(one for one in inner if one not in seen)
             seen.update(map(os.path.realpath, links))
-        return list(queue)
 
     def directory(self, path: str) -> tuple[list[str], list[str]]:
         """See what lies in a directory; return those in it, and links to others."""
@@ -105,12 +67,17 @@ class Look:
                 os.close(handle)
         except OSError as error:
             self._note(path, error.errno)
+            if os.path.exists(path):
+                self._list(path, ".")
+            else:
+                self.others.append(path)
         return [], []
 
     def _listed(self, path: str, handle: int) -> tuple[list[str], list[str]]:
         inner: list[str] = []
         links: list[str] = []
         seen: list[tuple[object, ...]] = []
+        names = ["."]
         own = os.fstat(handle)
         # Its times are of use only here: they change with every bytecode cache.
         newest = own.st_ctime_ns
@@ -122,53 +89,68 @@ class Look:
                         inner.append(f"{path}/{name}")
                         seen.append((name,))
                     continue
-                told = _status(entry.stat(follow_symlinks=False))
+                told = status(entry.stat(follow_symlinks=False))
                 newest = max(newest, told[-1])
-                seen.append(
-                    (name, told, *self._link(f"{path}/{name}", links)) if entry.is_symlink() else (name, told)
-                )
+                if entry.is_symlink():
+                    seen.append((name, told, *self._link(f"{path}/{name}", links)))
+                else:
+                    seen.append((name, told))
+                    names.append(name)
+        self._list(path, *names)
         self.newest = max(self.newest, newest)
         seen.sort()
         self._note(path, own.st_dev, own.st_ino, own.st_mode, own.st_uid, *seen)
         return inner, links
 
     def _link(self, path: str, links: list[str]) -> tuple[object, ...]:
+        self.others.append(path)
         target, is_directory = self._target(path)
         if is_directory:
             links.append(path)
+            # A name that it gets may make a package of it, which is then followed.
+            self._list(path, ".")
         return target
 
     def file(self, path: str) -> None:
         """See one file, and what it leads to where it is a link."""
         try:
-            status = os.lstat(path)
-            target = self._target(path)[0] if stat.S_ISLNK(status.st_mode) else ()
-            # Of a directory only that it is there: what lies in it is for trees and listings.
-            told = () if stat.S_ISDIR(status.st_mode) else self._told(status)
-            self._note(path, "there", *told, *target)
+            found = os.lstat(path)
         except (OSError, ValueError):  # ValueError: a NUL in the name
             # It may have been there a moment ago: then its directory has changed.
             self.newest = max(self.newest, _changed(os.path.dirname(path)))
+            self.others.append(path)
             self._note(path)
+            return
+        # Of a directory only that it is there: what lies in it is for trees and listings.
+        told = () if stat.S_ISDIR(found.st_mode) else self._told(found)
+        target = self._target(path)[0] if stat.S_ISLNK(found.st_mode) else ()
+        if stat.S_ISREG(found.st_mode):
+            self._list(*os.path.split(path))
+        else:
+            self.others.append(path)
+        self._note(path, "there", *told, *target)
 
     def _target(self, path: str) -> tuple[tuple[object, ...], bool]:
         """Return the status of what a link leads to, and whether that is a directory."""
         try:
-            status = os.stat(path)
+            found = os.stat(path)
         except OSError as error:
             return (error.errno,), False
-        if stat.S_ISDIR(status.st_mode):
-            return (status.st_dev, status.st_ino), True
-        return self._told(status), False
+        if stat.S_ISDIR(found.st_mode):
+            return (found.st_dev, found.st_ino), True
+        return self._told(found), False
 
-    def _told(self, status: os.stat_result) -> tuple[int, ...]:
-        told = _status(status)
+    def _told(self, found: os.stat_result) -> tuple[int, ...]:
+        told = status(found)
         self.newest = max(self.newest, told[-1])
         return told
 
+    def _list(self, directory: str, *names: str) -> None:
+        self.listed.setdefault(directory, []).extend(names)
+
     def _note(self, *seen: Any) -> None:
         self.left -= len(seen)
-        self._state.update(marshal.dumps(seen, _FORMAT))
+        self._state.update(marshal.dumps(seen, FORMAT))
 
 
 def _changed(path: str) -> int:
@@ -176,7 +158,3 @@ def _changed(path: str) -> int:
         return os.stat(path).st_ctime_ns
     except (OSError, ValueError):
         return 0
-
-
-if __name__ == "__main__":
-    main()

@@ -10,27 +10,12 @@ Rules kept here:
 * More names than LARGEST are no basis for anything: the answer is found anew each time.
 """
 
-import hashlib
-import os
-import sys
-import time
-from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Final
 
-from envlock.host import look
-from envlock.host.conversation import Conversation
-from envlock.host.look import Look, Seen
-from envlock.host.observation import SETTLED_AFTER, Clock, Observation
-from envlock.runtime.errors import UnreachableError
+from envlock.host.look import Look
 
 LARGEST = 2_000_000
 """Names in all; to look at that many takes ten seconds."""
-
-SHARED: Final = 1_024
-"""Directories still to be seen from which on a second process sees half of them."""
-
-_LOOKING: Final = (sys.executable, "-I", "-S", "-B", str(look.__file__))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,35 +30,12 @@ class Reach:
     """Directories with what lies in them."""
     files: tuple[str, ...] = ()
 
-    def observe(self, clock: Clock = time.time_ns, largest: int = LARGEST) -> Observation:
-        """Look at all of it. Settled: nothing in it had changed for some seconds at ``clock``.
-
-        So what is settled at the time before some work was the same all through the work.
-        """
-        own = Look(largest)
+    def look(self, largest: int = LARGEST) -> Look:
+        """Look at all of it."""
+        look = Look(largest)
         for path in self.files:
-            own.file(path)
+            look.file(path)
         for path in self.listings:
-            own.directory(path)
-        seen = {*self.trees, *self.without}
-        waiting, left = own.trees(list(self.trees), seen, SHARED), own.left
-        digest, newest, others_left = _halved(own, waiting, seen)
-        both = hashlib.sha256(f"{own.digest} {digest}".encode()).hexdigest()
-        settled = max(own.newest, newest) + SETTLED_AFTER <= clock()
-        return Observation(both, settled and own.left + others_left > left)
-
-
-def _halved(own: Look, waiting: list[str], seen: set[str]) -> Seen:
-    """Look at one half of ``waiting`` with ``own``, and elsewhere at the other; return what was seen there.
-
-    The same is seen whether a second process looks or this one.
-    """
-    mine, others, left = waiting[::2], waiting[1::2], own.left
-    if others and len(os.sched_getaffinity(0)) > 1:
-        with suppress(UnreachableError), closing(Conversation(_LOOKING, env={})) as second:
-            second.send(look.request(others, seen, left))
-            own.trees(mine, set(seen))
-            mine = []
-            return look.answer(second.receive())
-    own.trees(mine, set(seen))
-    return look.below(others, sorted(seen), left)
+            look.directory(path)
+        look.trees(self.trees, {*self.trees, *self.without})
+        return look

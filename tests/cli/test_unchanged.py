@@ -129,6 +129,21 @@ def test_what_changed_while_it_was_made_is_not_remembered(
     assert unchanged.recall(question, store) is None
 
 
+def test_bytecode_caches_cost_one_longer_look(
+    question: unchanged.Question, lock: Lock, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    unchanged.keep(question, store, lock, Reach(trees=(f"{tmp_path}/site",)), later())
+    (tmp_path / "site/__pycache__").mkdir()
+    assert unchanged.recall(question, store) == lock
+    monkeypatch.setattr(Reach, "look", _not_again)
+    assert unchanged.recall(question, store) == lock
+
+
+def _not_again(self: Reach) -> None:
+    pytest.fail("looked into once more")
+
+
 def test_the_locale_that_a_python_gives_those_that_it_starts_is_no_other_question() -> None:
     request = Request(
         python=Path(sys.executable), project=None, offline=True, ca_bundle=None, output=Path("pylock.toml")
