@@ -67,4 +67,7 @@ def prepare(lock: Lock, store: Store, directory: Path) -> None:
 
 
 def forget(*tags: str) -> None:
-    subprocess.run(["docker", "rmi", "--force", *tags], capture_output=True, check=False)
+    """Remove the images, and those of envlock that lost their tag: the engine would have their layers."""
+    untagged = ["docker", "image", "prune", "--force", "--filter", "label=dev.envlock.environment-id"]
+    for argv in (["docker", "rmi", "--force", *tags], untagged):
+        subprocess.run(argv, capture_output=True, check=False)
