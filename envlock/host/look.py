@@ -5,7 +5,6 @@ import marshal
 import os
 import stat
 import time
-from collections import deque
 from typing import Any
 
 from envlock.host.observation import SETTLED_AFTER, Clock, Observation
@@ -40,20 +39,17 @@ class Look:
         """Of everything that was seen, in the order in which it was."""
         return self._state.hexdigest()
 
-    def trees(self, waiting: tuple[str, ...], seen: set[str]) -> None:
-        """See what lies below each of ``waiting``.
-
-        ``seen``: what is not seen again, to which all that comes twice is added.
-        """
-        queue = deque(waiting)
-        while queue and self.left > 0:
-            inner, links = self.directory(queue.popleft())
+    def trees(self, tops: tuple[str, ...], without: tuple[str, ...]) -> None:
+        """See what lies below each of ``tops``, but not ``without``."""
+        waiting, seen = list(tops), {*tops, *without}
+        while waiting and self.left > 0:
+            inner, links = self.directory(waiting.pop())
             for link in links:
                 real = os.path.realpath(link)
                 if os.path.isfile(f"{real}/__init__.py"):
                     inner.append(real)
             # Not a set of all: only these can come a second time.
-            queue.extend(one for one in inner if one not in seen)
+            waiting += [one for one in inner if one not in seen]
             seen.update(map(os.path.realpath, links))
 
     def directory(self, path: str) -> tuple[list[str], list[str]]:

@@ -24,7 +24,7 @@ from envlock.host.observation import SETTLED_AFTER, Clock, Observation
 from envlock.runtime.errors import UnreachableError
 
 SHARED: Final = 1_024
-"""Directories from which on a second process looks at half of them."""
+"""A half of more directories than these is looked at by a second process."""
 
 _LOOKING: Final = (sys.executable, "-I", "-S", "-B", str(statuses.__file__))
 

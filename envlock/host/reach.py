@@ -37,5 +37,5 @@ class Reach:
             look.file(path)
         for path in self.listings:
             look.directory(path)
-        look.trees(self.trees, {*self.trees, *self.without})
+        look.trees(self.trees, self.without)
         return look
