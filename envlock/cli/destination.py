@@ -56,17 +56,15 @@ class Destination:
         That is worth knowing before an image is built for it. Whether the login may push is told by pushing.
         """
         if self.kind == "registry":
-            self._registry().reach(self.target, progress, ca_bundle)
+            from envlock.cli import pushing  # noqa: PLC0415 # HTTP's library is slow to import
+
+            pushing.reach(self.target, progress, ca_bundle)
         elif self.kind in ("docker", "podman"):
             self._engine().reach()
 
     def _engine(self) -> ModuleType:
         # Other destinations need neither, and Docker's library is slow to import.
         return importlib.import_module(f"envlock.engines.{self.kind}")
-
-    def _registry(self) -> ModuleType:
-        # So is HTTP's.
-        return importlib.import_module("envlock.cli.pushing")
 
     def write(
         self,
@@ -78,7 +76,9 @@ class Destination:
     ) -> None:
         """Put the products there, each whole or not at all. ``tag`` names them in a layout or an archive."""
         if self.kind == "registry":
-            self._registry().push(products, self.target, store, progress, ca_bundle)
+            from envlock.cli import pushing  # noqa: PLC0415 # as above
+
+            pushing.push(products, self.target, store, progress, ca_bundle)
             return
         with progress.task(f"write {self}", None):
             self._write(products, store, tag)

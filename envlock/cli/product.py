@@ -2,27 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from envlock.image.attachments import Attachment
 from envlock.oci.model import Image, ImageIndex
 
-
-class Proof(Protocol):
-    """What :mod:`envlock.cli.verification` found, which only a build that was asked for it imports."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing speaks against the image."""
-        ...
-
-    def members(self) -> dict[str, object]:
-        """Return it as ``--json`` has it."""
-        ...
-
-    def show(self, image: Image) -> None:
-        """Print it on standard output."""
-        ...
+if TYPE_CHECKING:  # only a build that was asked for a proof imports what makes it
+    from envlock.cli.verification import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +18,7 @@ class Product:
     image: Image
     platform: str
     attachments: tuple[Attachment, ...] = ()
-    proof: Proof | None = None
+    proof: "Verification | None" = None
 
     @property
     def holds(self) -> bool:
