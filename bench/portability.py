@@ -128,7 +128,7 @@ def measured(python: str, operations: str, variables: dict[str, str]) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="what cpu.isa: portable costs, operation by operation")
-    parser.add_argument("--python", default=sys.executable, help="an interpreter that has torch and NumPy")
+    parser.add_argument("--python", default=sys.executable, help="it has NumPy, and torch or TensorFlow")
     python = parser.parse_args().python
     packages = installed(python)
     versions = {name: packages.get(name) or packages.get(f"{name}-cpu") for name in OPERATIONS}

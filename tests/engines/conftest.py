@@ -12,13 +12,15 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from envlock.core.progress import Silent
-from envlock.engines import embedded
+from envlock.engines import docker, embedded
+from envlock.engines.docker import Docker
 from envlock.engines.embedded import Embedded
 from envlock.host.store import Store
 from envlock.oci.reader import OpenedImage, open_image
@@ -112,6 +114,15 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def opened(layout: Path) -> OpenedImage:
     return open_image(f"oci:{layout}")
+
+
+@contextmanager
+def in_docker(image: OpenedImage) -> Iterator[Docker]:
+    """Load ``image`` into the Docker engine, and remove it afterwards."""
+    made = docker.prepare(image, Silent())
+    yield made
+    made.client.images.remove(made.name, force=True)
+    made.client.close()
 
 
 @pytest.fixture(scope="session")

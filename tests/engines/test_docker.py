@@ -21,7 +21,7 @@ from envlock.engines.engine import Job, Mount
 from envlock.host.store import Store
 from envlock.oci.reader import OpenedImage
 from envlock.runtime.errors import InputError, UnreachableError
-from tests.engines.conftest import ROOT, Process
+from tests.engines.conftest import ROOT, Process, in_docker
 
 WITHOUT_ENGINE = """
 import sys
@@ -39,10 +39,8 @@ except UnreachableError as error:
 
 @pytest.fixture(scope="module")
 def engine(opened: OpenedImage, docker_host: str) -> Iterator[Docker]:
-    made = engine_module.prepare(opened, Silent())
-    yield made
-    made.client.images.remove(made.name, force=True)
-    made.client.close()
+    with in_docker(opened) as made:
+        yield made
 
 
 @pytest.fixture

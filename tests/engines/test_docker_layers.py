@@ -10,12 +10,11 @@ import docker
 import pytest
 
 from envlock.core.digest import Digest
-from envlock.core.progress import Silent
 from envlock.engines import docker as engine_module
 from envlock.engines import docker_layers
 from envlock.engines.docker import Docker
 from envlock.oci.reader import OpenedImage, open_image
-from tests.engines.conftest import write_layout
+from tests.engines.conftest import in_docker, write_layout
 
 pytestmark = pytest.mark.docker
 TAG = "envlock-test/taller:1"
@@ -30,10 +29,8 @@ def short(tmp_path: Path) -> OpenedImage:
 @pytest.fixture
 def engine(short: OpenedImage, docker_host: str) -> Iterator[Docker]:
     """An engine that has the short image."""
-    made = engine_module.prepare(short, Silent())
-    yield made
-    made.client.images.remove(made.name, force=True)
-    made.client.close()
+    with in_docker(short) as made:
+        yield made
 
 
 @pytest.fixture
