@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -196,8 +196,10 @@ def _find(client: docker.DockerClient, facts: ImageFacts) -> DockerImage | None:
 
     An image's ID is its config's digest; with the containerd image store it is its manifest's.
     """
-    wanted = {str(facts.config_digest), str(facts.manifest_digest)}
-    return next((image for image in client.images.list(all=True) if image.id in wanted), None)
+    for identity in filter(None, (facts.config_digest, facts.manifest_digest)):
+        with suppress(ImageNotFound):
+            return client.images.get(str(identity))
+    return None
 
 
 def _load(client: docker.DockerClient, opened: OpenedImage, progress: Progress) -> DockerImage:
