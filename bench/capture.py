@@ -149,9 +149,13 @@ def packing_cases(place: Place, files: Path) -> list[Case]:
 
 
 def network_cases(place: Place, pins: Path) -> list[Case]:
-    """The hashes of every pinned distribution, nothing cached, and again with all that the first left."""
-    uv = (uv_program() or "uv", "pip", "compile", "--generate-hashes", "--no-deps", "--quiet", str(pins))
-    uv = (*uv, "--python", str(place.python))
+    """The hashes of every pinned distribution, nothing cached, and again with all that the first left.
+
+    uv reads what each distribution needs too, to resolve it; with ``--no-deps`` it looks for hashes only.
+    """
+    resolving = (uv_program() or "uv", "pip", "compile", "--generate-hashes", "--quiet", str(pins))
+    resolving = (*resolving, "--python", str(place.python))
+    uv = (*resolving, "--no-deps")
     kept = str(place.directory / "uv-cache")
     again = [
         Case(name="uv, cached", argv=(*uv, "--cache-dir", kept)),
@@ -159,12 +163,16 @@ def network_cases(place: Place, pins: Path) -> list[Case]:
     ]
     for case in again:
         place.run(case)
+    peers = {
+        "uv pip compile --generate-hashes": (*resolving, "--no-cache"),
+        "the same --no-deps": (*uv, "--no-cache"),
+    }
     return [
-        Case(name="uv pip compile --generate-hashes", argv=(*uv, "--no-cache")),
+        *(Case(name=name, argv=argv) for name, argv in peers.items()),
         Case(
             name="hashes",
             argv=own("locate", place, "wheels"),
-            rivals=("uv pip compile --generate-hashes",),
+            rivals=tuple(peers),
             prepare=place.forget("wheels"),
         ),
         *again,

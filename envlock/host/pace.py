@@ -12,7 +12,9 @@ from http.client import HTTPResponse
 from typing import Any, Final
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPSConnection
+
+from envlock.host.resolver import ResolvingConnection
 
 LEAST_RATE: Final = 100.0
 """Bytes a second: what a modem carries is enough for sixteen connections."""
@@ -63,11 +65,11 @@ class _PacedResponse(HTTPResponse):
             self.fp = io.BufferedReader(_Paced(self.fp.detach(), span))
 
 
-class _HTTPConnection(HTTPConnection):
+class _HTTPConnection(ResolvingConnection):
     response_class = _PacedResponse
 
 
-class _HTTPSConnection(HTTPSConnection):
+class _HTTPSConnection(ResolvingConnection, HTTPSConnection):
     response_class = _PacedResponse
 
 

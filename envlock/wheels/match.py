@@ -60,15 +60,14 @@ def candidates(distribution: InstalledDistribution, files: Iterable[IndexFile]) 
 
 def same_files(distribution: InstalledDistribution, wheel: Iterable[RecordEntry]) -> bool:
     """Tell whether the wheel with this RECORD left the files that are installed."""
-    installed = {normal(entry.path): entry for entry in distribution.record}
+    stated, listed = frozenset(wheel), frozenset(distribution.record)
+    # Nearly all lines are the same in both, and of no path that a rule below is about.
+    alike = frozenset(entry for entry in stated & listed if ".data/" not in entry.path)
+    installed = {normal(entry.path): entry for entry in listed - alike}
     outside = [entry for path, entry in installed.items() if path.startswith(("../", "/"))]
     explained: set[str] = set()
-    for entry in wheel:
+    for entry in stated - alike:
         path = entry.path
-        # Nearly all lines are the same in both, and of no path that a rule below is about.
-        if installed.get(path) == entry and ".data/" not in path and ".dist-info/" not in path:
-            explained.add(path)
-            continue
         if _is_changed_on_the_way(path):
             continue
         matched = _DATA.fullmatch(path)

@@ -24,7 +24,8 @@ def files(content: bytes, url: str, version: str) -> Iterator[IndexFile]:
     page, or one of a newer major version.
     """
     text = content.decode()
-    stated = _API.search(text)
+    # From the end: indexes write it behind their megabytes of files.
+    stated = _API.match(text, text.rfind('"api-version"'))
     known = version and stated is not None and stated[1] == _MAJOR
     near = tuple(_near(text, f"-{version}-")) if known else ()
     for entry in near or _all(text):

@@ -79,7 +79,9 @@ def content_digest(entries: Iterable[RecordEntry]) -> Digest:
     """Return what identifies an installed RECORD, whatever the order of its lines."""
     state, ordered = hashlib.sha256(), sorted(entries, key=itemgetter(0))
     for at in range(0, len(ordered), _BATCH):
-        state.update(json.dumps(ordered[at : at + _BATCH]).encode())
+        # By column: encoding a list for each line takes twice as long.
+        columns = tuple(zip(*ordered[at : at + _BATCH], strict=True))
+        state.update(json.dumps(columns).encode())
     return Digest(state.hexdigest())
 
 
