@@ -78,6 +78,7 @@ def test_the_copies_that_a_framework_bundles_have_their_own_versions(machine: Ma
         "torch/lib/libcudnn.so.8",
         "torch/lib/libnccl.so.2",
         "torch/lib/libcusolver.so",
+        "torchvision.libs/libnvjpeg.36e11081.so.13",
     )
     Path(libraries[2]).write_bytes(b"\0NCCL version 2.18.6+cuda11.8\0")
     assert machine.read(*libraries) == [
@@ -85,6 +86,7 @@ def test_the_copies_that_a_framework_bundles_have_their_own_versions(machine: Ma
         ("cudnn", "8", "wheel:torch"),
         ("cusolver", "", "wheel:torch"),
         ("nccl", "2.18.6", "wheel:torch"),
+        ("nvjpeg", "13", "wheel:torch"),
     ]
     for data in (b"no text", b""):
         Path(libraries[2]).write_bytes(data)
