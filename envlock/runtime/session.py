@@ -135,6 +135,9 @@ def _write(path: str, found: RunRecord, *, durable: bool) -> str | None:
     """Write the record; return why it can't be written, or None."""
     try:
         record.write(path, found, durable=durable)
+    except PermissionError as error:
+        # Whom a mounted directory belongs to is the first thing that people meet.
+        return f"{error.strerror} for user {os.getuid()}; `docker run --user` and `podman run --user` set another"
     except OSError as error:
         return error.strerror or str(error)
     return None

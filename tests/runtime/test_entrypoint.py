@@ -322,6 +322,21 @@ def test_an_unwritable_record_is_told_and_the_job_runs(image: FakeImage) -> None
     assert "the run goes on without a record: cannot write" in done.stderr
 
 
+def test_a_record_that_another_user_must_write_is_told_with_the_way_out(image: FakeImage) -> None:
+    image.out.chmod(0o555)
+    # A user without root's rights, whoever runs the tests.
+    done = subprocess.run(
+        ["unshare", "--user", "--map-user=4711", "--", *image.argv, "echo", "ran"],
+        env=image.environ({}),
+        cwd=image.work,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "ran\n"
+    assert "Permission denied for user 4711; `docker run --user`" in done.stderr
+
+
 def test_a_record_that_cannot_be_finished_is_told(image: FakeImage) -> None:
     done = image.run("sh", "-c", f"rm -r {image.out}/records; touch {image.out}/records")
     assert done.status == 0
