@@ -27,7 +27,7 @@ _NAMED = re.compile(
     r"^lib(cublas|cublasLt|cudart|cudnn(?:_[a-z_]+)?|cudss|cufft|cufftw|cufile|cufile_rdma|cupti|curand|cusolver"
     r"|cusolverMg|cusparse|cusparseLt|custatevec|cutensor|cutensorMg|cutensornet|nccl|npp[a-z]+|nvblas|nvfatbin"
     r"|nvJitLink|nvToolsExt|nvinfer(?:_[a-z_]+)?|nvjpeg|nvonnxparser|nvrtc|nvrtc-builtins|nvshmem_host)"
-    # Copies that were put into a wheel have a hash in their names: auditwheel's behind "-", torchvision's ".".
+    # Copies that were put into a wheel have a hash in the name: auditwheel's behind "-", torchvision's ".".
     r"(?:[-.][0-9a-f]{8})?\.so(?:\.([0-9.]+))?$"
 )
 # Parts of one library, by how their names begin.

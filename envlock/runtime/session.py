@@ -136,8 +136,8 @@ def _write(path: str, found: RunRecord, *, durable: bool) -> str | None:
     try:
         record.write(path, found, durable=durable)
     except PermissionError as error:
-        # Whom a mounted directory belongs to is the first thing that people meet.
-        return f"{error.strerror} for user {os.getuid()}; `docker run --user` and `podman run --user` set another"
+        # Mostly a directory that was mounted, which belongs to whoever mounts it.
+        return f"{error.strerror} for user {os.getuid()}; `docker run --user` (or podman's) sets another"
     except OSError as error:
         return error.strerror or str(error)
     return None
