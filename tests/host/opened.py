@@ -1,31 +1,32 @@
-"""Which files this process opens, told by the interpreter's own audit events (PEP 578)."""
+"""Which files this process opens."""
 
+import builtins
+import io
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from typing import Any
 
-_listening: list[list[str]] = []
+import pytest
 
 
 @contextmanager
 def watching_opened(paths: list[str]) -> Iterator[None]:
-    """Append the path of every file that is opened within the block to ``paths``."""
-    _hook()
-    _listening.append(paths)
-    try:
+    """Append the path of every file that Python code opens within the block to ``paths``.
+
+    No audit hook (PEP 578) tells them: it could not be taken away again, and CPython 3.11 calls it while
+    coverage's trace function is installed in a new thread, which fails when two threads begin at once.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (builtins, io, os):
+            patch.setattr(module, "open", _heard(module.open, paths))
         yield
-    finally:
-        _listening.pop()
 
 
-@cache
-def _hook() -> None:
-    # An audit hook can't be taken away, so there is one, which mostly has nobody to tell.
-    def heard(event: str, arguments: tuple[object, ...]) -> None:
-        if _listening and event == "open" and isinstance(arguments[0], str | os.PathLike):
-            for paths in _listening:
-                paths.append(os.fspath(arguments[0]))
+def _heard(opening: Callable[..., Any], paths: list[str]) -> Callable[..., Any]:
+    def heard(file: Any, *more: Any, **named: Any) -> Any:
+        if isinstance(file, str | os.PathLike):
+            paths.append(os.fspath(file))
+        return opening(file, *more, **named)
 
-    sys.addaudithook(heard)
+    return heard
