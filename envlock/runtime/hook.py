@@ -36,8 +36,10 @@ _TARGETS = {
     "cupy": ("frameworks.cupy", "after_import"),
     "ipykernel.ipkernel": ("frameworks.ipykernel", "after_import"),
     "jax": ("frameworks.jax", "after_import"),
+    "joblib.externals.loky.process_executor": ("tasks", "number_executor"),
     "joblib.parallel": ("tasks", "number_joblib"),
     "lightgbm": ("frameworks.lightgbm", "after_import"),
+    "loky.process_executor": ("tasks", "number_executor"),
     # A copy of multiprocessing that pickles by dill: Hugging Face datasets, pathos.
     "multiprocess.pool": ("tasks", "number_pool"),
     "multiprocess.process": ("processes", "number_processes"),

@@ -9,8 +9,8 @@ it. What a child learns through its environment stands in ENVLOCK_PROC, ``owner|
   rank in its environment is the main process that a launcher made for that rank: its path is empty,
   so that ``ranks: shared`` means shared and every launcher gives the same seeds;
 - path is dotted ordinals, ``0.3``; what is no child has a letter first: ``s<k>`` a service of
-  multiprocessing, ``u<k>`` a child that nobody numbered, ``t<k>``, ``m<k>`` and ``d<k>`` tasks
-  (``tasks.py``).
+  multiprocessing, ``w<k>`` a worker that a pool made because it needed one, ``u<k>`` a child that
+  nobody numbered, ``t<k>``, ``m<k>`` and ``d<k>`` tasks (``tasks.py``).
 
 A process that finds somebody else's path was made by a parent that numbers nothing. Claims in the
 spool number it, in order of start: below owner 0 the first claim takes the path itself (a shell
@@ -42,6 +42,7 @@ class _State:
         self.children = 0
         self.services = 0
         self.tasks = 0
+        self.workers = 0
         self.forked = False
         self.listed = True
 
@@ -88,6 +89,13 @@ def next_service() -> tuple[str, ...]:
     return (*_state.path, token)
 
 
+def next_worker() -> tuple[str, ...]:
+    """Return the path of the next worker that one of this process's pools makes when it needs one."""
+    token = f"w{_state.workers}"
+    _state.workers += 1
+    return (*_state.path, token)
+
+
 def next_task() -> tuple[tuple[str, ...], int]:
     """Return the path and the number of the next task that this process hands to a pool's workers."""
     number = _state.tasks
@@ -100,14 +108,14 @@ def parent_path() -> tuple[str, ...]:
     return _state.path[:-1]
 
 
-def counters() -> tuple[int, int, int]:
-    """Return how many children, services and tasks this process has numbered."""
-    return _state.children, _state.services, _state.tasks
+def counters() -> tuple[int, int, int, int]:
+    """Return how many children, services, tasks and workers when needed this process has numbered."""
+    return _state.children, _state.services, _state.tasks, _state.workers
 
 
-def resume(children: int, services: int, tasks: int = 0) -> None:
+def resume(children: int, services: int, tasks: int = 0, workers: int = 0) -> None:
     """Number on from what :func:`counters` returned in the run that goes on here."""
-    _state.children, _state.services, _state.tasks = children, services, tasks
+    _state.children, _state.services, _state.tasks, _state.workers = children, services, tasks, workers
 
 
 def forked() -> bool:

@@ -10,7 +10,9 @@ Every child appends the ordinal in which its parent made it (``identity.py``). I
 - by subprocess: from ENVLOCK_PROC in the child's environment.
 
 multiprocessing's helpers (resource tracker, fork server) are numbered apart, ``s<k>``, so that a
-worker's ordinal does not depend on how workers are started.
+worker's ordinal does not depend on how workers are started. So are workers that a pool makes when it
+needs one, ``w<k>``: for one that has ended (``maxtasksperchild``), or because none is idle. How many
+they are is a question of time, on which the ordinals of later children must not depend.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ _ENV_POSITION = 10
 # Paths that a thread has given to a child that it is making: {thread: (path, will it exec?)}.
 _given: dict[int, tuple[tuple[str, ...], bool]] = {}
 _forking: dict[int, tuple[tuple[str, ...], bool]] = {}
+# Threads in which a pool is looking whether it needs workers.
+_supplying: set[int] = set()
 _environment_lock = allocate_lock()
 _watches: list[int] = []
 
@@ -49,6 +53,7 @@ def after_fork_in_child() -> None:
     path, will_exec = _forking.pop(get_ident())
     _given.clear()
     _forking.clear()
+    _supplying.clear()
     if not will_exec:
         identity.adopt_forked(path, os.environ)
 
@@ -82,7 +87,7 @@ def number_processes(module: Any) -> None:
     start, bootstrap = base.start, getattr(base, _BOOTSTRAP)
 
     def numbered_start(self: Any, *args: Any, **kwargs: Any) -> Any:
-        path = identity.next_child()
+        path = identity.next_worker() if get_ident() in _supplying else identity.next_child()
         setattr(self, _ATTRIBUTE, path)
         with _Given(path, will_exec=False):
             return start(self, *args, **kwargs)
@@ -112,6 +117,24 @@ def hand_paths_on(module: Any) -> None:
 
     replace(module, "get_preparation_data", get_data, data_with_path)
     replace(module, "prepare", prepare, identified_prepare)
+
+
+def number_workers_apart(owner: Any, name: str) -> None:
+    """Have the processes that ``owner.name`` starts, a pool's supply of workers, not count as children."""
+    supply = getattr(owner, name)
+
+    def numbered_supply(*args: Any, **kwargs: Any) -> Any:
+        thread = get_ident()
+        _supplying.add(thread)
+        try:
+            return supply(*args, **kwargs)
+        finally:
+            _supplying.discard(thread)
+
+    static = isinstance(vars(owner)[name], staticmethod)
+    replace(owner, name, supply, numbered_supply)
+    if static:
+        setattr(owner, name, staticmethod(numbered_supply))
 
 
 def number_services(module: Any) -> None:

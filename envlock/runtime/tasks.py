@@ -60,6 +60,14 @@ def number_futures(module: Any) -> None:
         return submit(self, *args, **kwargs)
 
     processes.replace(module.ProcessPoolExecutor, "submit", submit, numbered_submit)
+    number_executor(module)
+
+
+def number_executor(module: Any) -> None:
+    """Have the workers that an executor makes as tasks come, or loky for idle ones, not count."""
+    from envlock.runtime import processes
+
+    processes.number_workers_apart(module.ProcessPoolExecutor, "_adjust_process_count")
 
 
 def number_joblib(module: Any) -> None:
@@ -95,6 +103,7 @@ def number_pool(module: Any) -> None:
         return worker(inqueue, *args, **kwargs)
 
     processes.replace(module, "worker", worker, numbered_worker)
+    processes.number_workers_apart(module.Pool, "_maintain_pool")
 
 
 class _Taken:

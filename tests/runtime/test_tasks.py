@@ -20,6 +20,9 @@ def draw(item):
     path = os.environ["ENVLOCK_PROC"].split("|")[2]
     return [path, random.random(), np.random.rand(), np.random.default_rng().random()]
 
+def put(queue):
+    queue.put(draw(0))
+
 def nested(item):
     from joblib import Parallel, delayed
     return Parallel(2)(delayed(draw)(item) for item in range(4))
@@ -53,6 +56,27 @@ def twice(image: FakeImage, code: str, *options: str) -> list[list[list[object]]
     numbers = [number for line in first for task in line for number in task[1:]]
     assert len(set(numbers)) == len(numbers)
     return first
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_that_come_when_they_are_needed_do_not_count_as_children(
+    image: FakeImage, method: str
+) -> None:
+    """How many a pool makes for those that ended, and an executor as tasks come, is a question of time."""
+    code = f"""context = mp.get_context({method!r})
+    with context.Pool(2, maxtasksperchild=1) as pool:
+        pool.map(draw, range(5), chunksize=1)
+    from concurrent.futures import ProcessPoolExecutor
+    with ProcessPoolExecutor(3, mp_context=mp.get_context("spawn")) as pool:
+        list(pool.map(draw, range(4)))
+    queue = context.Queue()
+    child = context.Process(target=put, args=(queue,))
+    child.start()
+    print(json.dumps([queue.get()]))
+    child.join()"""
+    ((path, *_),) = twice(image, code)[0]
+    # Behind the two workers that the pool began with.
+    assert path == "2"
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -163,11 +187,18 @@ def test_the_tasks_of_joblib_are_numbered_however_they_are_batched(
     for line in Parallel(2)(delayed(nested)(item) for item in range(2)):
         print(json.dumps(line))
     print(json.dumps([one[:1] for one in Parallel(2, "threading")(delayed(draw)(item) for item in range(2))]))
+    queue = mp.Queue()
+    child = mp.Process(target=put, args=(queue,))
+    child.start()
+    print(json.dumps([queue.get()]))
+    child.join()
 """
-    first, second, third, fourth, threads = twice(with_module(make(tmp_path, frameworks_python)), code)
+    first, second, third, fourth, threads, child = twice(with_module(make(tmp_path, frameworks_python)), code)
     assert [task[0] for task in (*first, *second)] == [f"t{n}" for n in range(12)]
     assert [task[0] for task in (*third, *fourth)] == ["t12"] * 4 + ["t13"] * 4
     assert threads == [[""], [""]]
+    # Of the workers only those of multiprocessing's pool count: loky makes new ones for idle ones.
+    assert child[0][0] == "2"
 
 
 def test_the_copy_that_pickles_by_dill_is_numbered_apart(tmp_path: Path, frameworks_python: str) -> None:
