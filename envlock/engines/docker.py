@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,7 +22,6 @@ from envlock.engines.configuration import ENVIRONMENT_ID_LABEL, parse
 from envlock.engines.docker_client import connected, told
 from envlock.engines.engine import ImageFacts, Job
 from envlock.host import streams
-from envlock.host.files import scratch_directory
 from envlock.host.signals import forwarded
 from envlock.oci import archive
 from envlock.oci.layout import Blobs
@@ -211,26 +210,20 @@ def _load(client: docker.DockerClient, opened: OpenedImage, progress: Progress) 
 
 
 def _send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> DockerImage:
-    """Load the image, without the layers that the engine has."""
+    """Load the image, without the layers that the engine has; no copy of it is made on the way."""
     held = docker_layers.held(client, image)
     try:
-        _send_without(held, client, image, blobs, tag)
+        _receive(client, archive.pieces(image, blobs, tag, without=held))
     except DockerException:
         if not held:
             raise
         # An image that had them may just have been removed.
-        _send_without((), client, image, blobs, tag)
+        _receive(client, archive.pieces(image, blobs, tag))
     return client.images.get(tag)
 
 
-def _send_without(
-    held: Collection[Digest], client: docker.DockerClient, image: Image, blobs: Blobs, tag: str
-) -> None:
-    with scratch_directory() as scratch:
-        file = scratch / "image.tar"
-        archive.write(image, blobs, file, tag, without=held)
-        with file.open("rb") as stream:
-            client.images.load(stream)
+def _receive(client: docker.DockerClient, pieces: Iterator[bytes]) -> None:
+    client.images.load(pieces)  # type: ignore[arg-type] # what has no read() is sent in chunks (RFC 9112, 7.1)
 
 
 def _options(job: Job) -> dict[str, Any]:

@@ -6,9 +6,9 @@ image and the tag. ``manifest.json`` (Docker image specification 1.2) points at 
 bytes are hashed on their way in, unless the store did it; the file appears whole or not at all.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from envlock.core import canonical
 from envlock.core.digest import Digest
@@ -17,25 +17,47 @@ from envlock.host.files import atomic_write
 from envlock.oci import tar
 from envlock.oci.document import Descriptor
 from envlock.oci.layer import MTIME
-from envlock.oci.layout import LAYOUT_FILE, Blobs, copy_verified, distinct_blobs, documents, index_json
+from envlock.oci.layout import (
+    LAYOUT_FILE,
+    Blobs,
+    copy_verified,
+    distinct_blobs,
+    documents,
+    index_json,
+    verified_pieces,
+)
 from envlock.oci.model import Image, ImageIndex
 from envlock.oci.name import ImageName
 
 _BLOBS: Final = "blobs/sha256"
 
 
-def write(
-    image: Image | ImageIndex,
-    blobs: Blobs,
-    file: Path,
-    tag: str | None = None,
-    without: Collection[Digest] = (),
-) -> None:
+def write(image: Image | ImageIndex, blobs: Blobs, file: Path, tag: str | None = None) -> None:
     """Write ``image`` to ``file``; several platforms have no ``manifest.json``.
 
-    ``without``: blobs that whoever reads the file has. Raises IntegrityError when a blob has other bytes
-    than the image says.
+    Raises IntegrityError when a blob has other bytes than the image says.
     """
+    write_members(_members(image, tag), blobs, file)
+
+
+def pieces(
+    image: Image, blobs: Blobs, tag: str | None = None, without: Collection[Digest] = ()
+) -> Iterator[bytes]:
+    """Yield what :func:`write` writes, for a reader who has the blobs ``without``. Raises as it does."""
+    yield from _directories()
+    for name, member in sorted(_members(image, tag, without).items()):
+        yield _header(name, member)
+        if isinstance(member, bytes):
+            yield member
+        else:
+            yield from verified_pieces(member, blobs(member.digest))
+        yield tar.padding(_size(member))
+    yield tar.END
+
+
+def _members(
+    image: Image | ImageIndex, tag: str | None, without: Collection[Digest] = ()
+) -> dict[str, bytes | Descriptor]:
     members: dict[str, bytes | Descriptor] = {
         "index.json": index_json(image, tag),
         "oci-layout": LAYOUT_FILE,
@@ -46,7 +68,7 @@ def write(
     members.update(
         (f"{_BLOBS}/{blob.digest.hex}", blob) for blob in distinct_blobs(image) if blob.digest not in without
     )
-    write_members(members, blobs, file)
+    return members
 
 
 def write_members(
@@ -57,21 +79,28 @@ def write_members(
     ``advance`` is told of each piece of a blob. Raises as :func:`write` does.
     """
     with atomic_write(file) as stream:
-        for directory in ("blobs", _BLOBS):
-            stream.write(tar.header(directory, kind="directory", mode=0o755, mtime=MTIME))
-        for name in sorted(members):
-            _add(stream, name, members[name], blobs, advance)
+        stream.writelines(_directories())
+        for name, member in sorted(members.items()):
+            stream.write(_header(name, member))
+            if isinstance(member, bytes):
+                stream.write(member)
+            else:
+                copy_verified(member, blobs(member.digest), stream, advance)
+            stream.write(tar.padding(_size(member)))
         stream.write(tar.END)
 
 
-def _add(stream: IO[bytes], name: str, member: bytes | Descriptor, blobs: Blobs, advance: Advance) -> None:
-    size = len(member) if isinstance(member, bytes) else member.size
-    stream.write(tar.header(name, mode=0o644, mtime=MTIME, size=size))
-    if isinstance(member, bytes):
-        stream.write(member)
-    else:
-        copy_verified(member, blobs(member.digest), stream, advance)
-    stream.write(tar.padding(size))
+def _directories() -> Iterator[bytes]:
+    for directory in ("blobs", _BLOBS):
+        yield tar.header(directory, kind="directory", mode=0o755, mtime=MTIME)
+
+
+def _header(name: str, member: bytes | Descriptor) -> bytes:
+    return tar.header(name, mode=0o644, mtime=MTIME, size=_size(member))
+
+
+def _size(member: bytes | Descriptor) -> int:
+    return len(member) if isinstance(member, bytes) else member.size
 
 
 def _docker_manifest(image: Image, tag: str | None) -> bytes:

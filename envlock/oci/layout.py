@@ -5,9 +5,11 @@ not at all.
 """
 
 import errno
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -15,7 +17,7 @@ from envlock.core import canonical
 from envlock.core.digest import Digest
 from envlock.core.progress import Advance
 from envlock.host.files import CHUNK, atomic_directory, copy, file_digest
-from envlock.host.store import HashingWriter, Store
+from envlock.host.store import Store
 from envlock.oci.document import Descriptor
 from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image, ImageIndex
 from envlock.oci.name import ImageName
@@ -114,12 +116,25 @@ def copy_verified(
             copy(stream, target)
         advance(blob.size)
         return
-    writer = HashingWriter(target)
+    for piece in verified_pieces(blob, source):
+        target.write(piece)
+        advance(len(piece))
+
+
+def verified_pieces(blob: Descriptor, source: Path | Verified | IO[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a blob. Raises IntegrityError when all that there were are not ``blob``'s."""
+    if isinstance(source, Verified):
+        _check(blob, blob.digest, source.path.stat().st_size)
+        with source.path.open("rb") as stream:
+            yield from iter(partial(stream.read, CHUNK), b"")
+        return
+    state, size = hashlib.sha256(), 0
     with _opened(source, blob.digest) as stream:
         while piece := stream.read(CHUNK):
-            writer.write(piece)
-            advance(len(piece))
-    _check(blob, writer.digest, writer.size)
+            state.update(piece)
+            size += len(piece)
+            yield piece
+    _check(blob, Digest(state.hexdigest()), size)
 
 
 def _opened(source: Path | IO[bytes], digest: Digest) -> IO[bytes]:

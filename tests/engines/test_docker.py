@@ -20,8 +20,9 @@ from envlock.engines.docker import Docker
 from envlock.engines.engine import Job, Mount
 from envlock.host.store import Store
 from envlock.oci.reader import OpenedImage
-from envlock.runtime.errors import InputError, UnreachableError
+from envlock.runtime.errors import InputError, IntegrityError, UnreachableError
 from tests.engines.conftest import ROOT, Process, in_docker
+from tests.oci.images import Builder, file
 
 WITHOUT_ENGINE = """
 import sys
@@ -162,6 +163,17 @@ def test_an_engine_that_has_answered_is_waited_for(engine: Docker) -> None:
 def test_an_image_is_loaded_under_a_name(engine: Docker, opened: OpenedImage) -> None:
     engine_module.load(opened.image, opened.open_blob, "envlock-test/tiny:1")
     assert "envlock-test/tiny:1" in engine.client.images.get(engine.name).tags
+
+
+def test_a_layer_with_other_bytes_ends_the_load(engine: Docker, tmp_path: Path) -> None:
+    builder = Builder(tmp_path)
+    layer = builder.layer(file("/a", os.urandom(3 << 20)))
+    builder.store.path(layer.blob).write_bytes(b"x" * (3 << 20))
+    image = builder.image(layer)
+    with pytest.raises(IntegrityError, match="other bytes"):
+        engine_module.load(image, builder.store.path, "envlock-test/broken:1")
+    with pytest.raises(docker.errors.ImageNotFound):
+        engine.client.images.get("envlock-test/broken:1")
 
 
 def test_a_loaded_image_is_not_loaded_again(engine: Docker, opened: OpenedImage) -> None:

@@ -1,4 +1,5 @@
 import errno
+import io
 import json
 import os
 import subprocess
@@ -79,6 +80,21 @@ def test_an_archive_is_the_same_whether_the_store_knows_its_blobs_or_not(
         builder.store.vouch(layer.blob)
     archive.write(image, in_store(builder.store), tmp_path / "known.tar", "team/exp:1")
     assert (tmp_path / "hashed.tar").read_bytes() == (tmp_path / "known.tar").read_bytes()
+
+
+def test_its_pieces_are_the_archive_less_what_the_reader_has(builder: Builder, tmp_path: Path) -> None:
+    layers = [builder.layer(file(name, name.encode() * 9)) for name in ("/a", "/b")]
+    image = builder.image(*layers)
+    archive.write(image, builder.store.path, tmp_path / "image.tar", "team/exp:1")
+    whole = b"".join(archive.pieces(image, in_store(builder.store), "team/exp:1"))
+    assert whole == (tmp_path / "image.tar").read_bytes()
+    less = b"".join(archive.pieces(image, builder.store.path, "team/exp:1", without={layers[0].blob}))
+    with tarfile.open(fileobj=io.BytesIO(less)) as sent, tarfile.open(fileobj=io.BytesIO(whole)) as all_of_it:
+        missing = set(all_of_it.getnames()) - set(sent.getnames())
+    assert missing == {f"blobs/sha256/{layers[0].blob.hex}"}
+    builder.store.path(layers[1].blob).write_bytes(b"x")
+    with pytest.raises(IntegrityError, match="other bytes"):
+        list(archive.pieces(image, builder.store.path))
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(builder: Builder, tmp_path: Path) -> None:
