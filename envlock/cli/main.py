@@ -123,8 +123,14 @@ def _invoke(argv: list[str]) -> object:
     """Do what click's own ``main`` does, but let every error out: it would exit 1 on a closed pipe."""
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(cli, {}, "envlock", _COMPLETE, instruction)
-    with cli.make_context("envlock", argv) as context:
-        return cli.invoke(context)
+    try:
+        with cli.make_context("envlock", argv) as context:
+            return cli.invoke(context)
+    except RuntimeError as error:
+        # Before Python 3.12 what a signal raises while a class is being made comes wrapped (`__set_name__`).
+        if isinstance(error.__cause__, SystemExit | KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
 
 
 def _explained(error: BaseException) -> tuple[str, int]:

@@ -212,3 +212,37 @@ def test_a_reader_that_has_read_enough_is_no_error(unbuffered: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "line\n", "")
+
+
+class _Signalled:
+    """A signal that comes while a class is being made, as when a command imports what it needs."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        signal.raise_signal(self._number)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_a_class_is_made_ends_the_command_as_any_other(
+    monkeypatch: pytest.MonkeyPatch, number: int, status: int
+) -> None:
+    def importing(*_: object) -> object:
+        return type("Made", (), {"field": _Signalled(number)})
+
+    monkeypatch.setattr(main.cli, "make_context", importing)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert _exit() == status
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_what_is_no_signal_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> object:
+        raise RuntimeError("a fault of envlock's")
+
+    monkeypatch.setattr(main.cli, "make_context", failing)
+    with pytest.raises(RuntimeError, match="a fault"):
+        main.main([])
