@@ -46,12 +46,11 @@ class Resolver:
         """Return the addresses of ``host``. Raises what ``find`` does, which is then asked anew."""
         with self._lock:
             now = self._clock()
-            since, answer = self._asked.get(host, (None, Future[Addresses]()))
-            waits = since is not None and now < since + LIFETIME
-            if not waits:
-                answer = Future()
-                self._asked[host] = now, answer
-        if not waits:
+            if host in self._asked and self._asked[host][0] + LIFETIME <= now:
+                del self._asked[host]
+            first = host not in self._asked
+            _, answer = self._asked.setdefault(host, (now, Future()))
+        if first:
             try:
                 answer.set_result(self._find(host, port))
             except BaseException as error:  # noqa: BLE001  # who waits must not wait for ever

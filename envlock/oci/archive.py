@@ -44,15 +44,11 @@ def pieces(
     image: Image, blobs: Blobs, tag: str | None = None, without: Collection[Digest] = ()
 ) -> Iterator[bytes]:
     """Yield what :func:`write` writes, for a reader who has the blobs ``without``. Raises as it does."""
-    yield from _directories()
-    for name, member in sorted(_members(image, tag, without).items()):
-        yield _header(name, member)
-        if isinstance(member, bytes):
-            yield member
+    for part in _parts(_members(image, tag, without)):
+        if isinstance(part, bytes):
+            yield part
         else:
-            yield from verified_pieces(member, blobs(member.digest))
-        yield tar.padding(_size(member))
-    yield tar.END
+            yield from verified_pieces(part, blobs(part.digest))
 
 
 def _members(
@@ -79,28 +75,23 @@ def write_members(
     ``advance`` is told of each piece of a blob. Raises as :func:`write` does.
     """
     with atomic_write(file) as stream:
-        stream.writelines(_directories())
-        for name, member in sorted(members.items()):
-            stream.write(_header(name, member))
-            if isinstance(member, bytes):
-                stream.write(member)
+        for part in _parts(members):
+            if isinstance(part, bytes):
+                stream.write(part)
             else:
-                copy_verified(member, blobs(member.digest), stream, advance)
-            stream.write(tar.padding(_size(member)))
-        stream.write(tar.END)
+                copy_verified(part, blobs(part.digest), stream, advance)
 
 
-def _directories() -> Iterator[bytes]:
+def _parts(members: Mapping[str, bytes | Descriptor]) -> Iterator[bytes | Descriptor]:
+    """Yield what the archive is made of, in order: bytes, and blobs that are copied from where they lie."""
     for directory in ("blobs", _BLOBS):
         yield tar.header(directory, kind="directory", mode=0o755, mtime=MTIME)
-
-
-def _header(name: str, member: bytes | Descriptor) -> bytes:
-    return tar.header(name, mode=0o644, mtime=MTIME, size=_size(member))
-
-
-def _size(member: bytes | Descriptor) -> int:
-    return len(member) if isinstance(member, bytes) else member.size
+    for name, member in sorted(members.items()):
+        size = len(member) if isinstance(member, bytes) else member.size
+        yield tar.header(name, mode=0o644, mtime=MTIME, size=size)
+        yield member
+        yield tar.padding(size)
+    yield tar.END
 
 
 def _docker_manifest(image: Image, tag: str | None) -> bytes:
