@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.models.images import Image as DockerImage
 from docker.types import DeviceRequest
@@ -17,13 +17,12 @@ from docker.utils.socket import frames_iter
 
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
-from envlock.engines import docker_layers
+from envlock.engines import docker_load
 from envlock.engines.configuration import ENVIRONMENT_ID_LABEL, parse
 from envlock.engines.docker_client import connected, told
 from envlock.engines.engine import ImageFacts, Job
 from envlock.host import streams
 from envlock.host.signals import forwarded
-from envlock.oci import archive
 from envlock.oci.layout import Blobs
 from envlock.oci.model import Image
 from envlock.oci.reader import OpenedImage
@@ -83,7 +82,7 @@ def answers() -> bool:
 def load(image: Image, blobs: Blobs, tag: str) -> None:
     """Load ``image`` into the engine as ``tag``. Raises UnreachableError when no engine answers."""
     with connected() as client, closing(client):
-        _send(client, image, blobs, tag)
+        docker_load.send(client, image, blobs, tag)
 
 
 def ensure(image: Image, blobs: Blobs, tag: str) -> None:
@@ -92,7 +91,7 @@ def ensure(image: Image, blobs: Blobs, tag: str) -> None:
     with connected() as client, closing(client):
         found = _find(client, facts)
         if found is None:
-            _send(client, image, blobs, tag)
+            docker_load.send(client, image, blobs, tag)
         elif tag not in found.tags:
             found.tag(tag)
 
@@ -204,26 +203,9 @@ def _find(client: docker.DockerClient, facts: ImageFacts) -> DockerImage | None:
 def _load(client: docker.DockerClient, opened: OpenedImage, progress: Progress) -> DockerImage:
     """Load the image under a name of its own, by which a later run finds it too."""
     with progress.task("load the image into Docker", None):
-        return _send(
-            client, opened.image, opened.open_blob, f"envlock-run:{opened.image.config_digest.hex[:12]}"
-        )
-
-
-def _send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> DockerImage:
-    """Load the image, without the layers that the engine has; no copy of it is made on the way."""
-    held = docker_layers.held(client, image)
-    try:
-        _receive(client, archive.pieces(image, blobs, tag, without=held))
-    except DockerException:
-        if not held:
-            raise
-        # An image that had them may just have been removed.
-        _receive(client, archive.pieces(image, blobs, tag))
-    return client.images.get(tag)
-
-
-def _receive(client: docker.DockerClient, pieces: Iterator[bytes]) -> None:
-    client.images.load(pieces)  # type: ignore[arg-type] # what has no read() is sent in chunks (RFC 9112, 7.1)
+        tag = f"envlock-run:{opened.image.config_digest.hex[:12]}"
+        docker_load.send(client, opened.image, opened.open_blob, tag)
+        return client.images.get(tag)
 
 
 def _options(job: Job) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from typing import Final
 import docker
 from docker.errors import NotFound
 
-from envlock.core.digest import Digest
 from envlock.oci.model import Image, Layer
 
 _ENGINE: Final = "Engine"
@@ -24,20 +23,18 @@ _DRIVER_TYPE: Final = "driver-type"
 """The fact by which Docker tells that containerd keeps its images."""
 
 
-def held(client: docker.DockerClient, image: Image) -> frozenset[Digest]:
-    """Return the blobs of the layers that the engine has. Raises as the SDK does."""
-    if not _opens_what_it_lacks(client):
-        return frozenset()
+def held(client: docker.DockerClient, image: Image) -> int:
+    """Return how many of the lowest layers the engine has. Raises as the SDK does."""
     try:
         images = client.images.list()
     except NotFound:  # one was removed a moment ago: what it had may be gone
-        return frozenset()
+        return 0
     known = [one.attrs.get("RootFS", {}).get("Layers") or () for one in images]
-    most = max((_common(image.layers, one) for one in known), default=0)
-    return frozenset(layer.blob for layer in image.layers[:most])
+    return max((_common(image.layers, one) for one in known), default=0)
 
 
-def _opens_what_it_lacks(client: docker.DockerClient) -> bool:
+def opens_what_it_lacks(client: docker.DockerClient) -> bool:
+    """Say whether the engine opens only the layers that it has not. Raises as the SDK does."""
     components = client.version().get("Components") or ()
     if all(one.get("Name") != _ENGINE for one in components):
         return False

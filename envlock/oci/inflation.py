@@ -5,9 +5,9 @@ file. They are inflated one after the other from small pieces of input: ``gzip.d
 quadratic in their number, and so is every reader that copies a large rest at each member's end.
 """
 
-import zlib
 from typing import IO, Final, Protocol
 
+from envlock.core.inflating import InflateError, decompressobj
 from envlock.runtime.errors import InputError
 
 _INPUT: Final = 1 << 15
@@ -43,7 +43,7 @@ class _Gunzip:
     def __init__(self, stream: Readable, where: str) -> None:
         self._stream = stream
         self._where = where
-        self._inflater = zlib.decompressobj(wbits=31)
+        self._inflater = decompressobj(wbits=31)
         self._rest = b""
         self._within = False
 
@@ -70,12 +70,12 @@ class _Gunzip:
         self._within = True
         try:
             data = self._inflater.decompress(self._rest, size)
-        except zlib.error as error:
+        except InflateError as error:
             raise self._corrupt(str(error)) from error
         self._rest = self._inflater.unconsumed_tail
         if self._inflater.eof:
             self._rest = self._inflater.unused_data.lstrip(b"\0")
-            self._inflater = zlib.decompressobj(wbits=31)
+            self._inflater = decompressobj(wbits=31)
             self._within = False
         return data
 

@@ -5,7 +5,6 @@ not at all.
 """
 
 import errno
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from envlock.core.progress import Advance
 from envlock.host.files import CHUNK, atomic_directory, copy, file_digest
 from envlock.host.store import Store
 from envlock.oci.document import Descriptor
-from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image, ImageIndex
+from envlock.oci.model import MEDIA_INDEX, MEDIA_MANIFEST, Image, ImageIndex, Layer
 from envlock.oci.name import ImageName
+from envlock.oci.source import verified
 from envlock.runtime.errors import InputError, IntegrityError
 
 
@@ -90,7 +90,12 @@ def distinct_blobs(image: Image | ImageIndex) -> Iterator[Descriptor]:
     for layer in (layer for one in image.images for layer in one.layers):
         if layer.blob not in seen:
             seen.add(layer.blob)
-            yield Descriptor(digest=layer.blob, size=layer.size, media_type=layer.media_type)
+            yield descriptor(layer)
+
+
+def descriptor(layer: Layer) -> Descriptor:
+    """Return the descriptor of a layer's blob."""
+    return Descriptor(digest=layer.blob, size=layer.size, media_type=layer.media_type)
 
 
 def in_store(store: Store) -> Blobs:
@@ -123,18 +128,16 @@ def copy_verified(
 
 def verified_pieces(blob: Descriptor, source: Path | Verified | IO[bytes]) -> Iterator[bytes]:
     """Yield the bytes of a blob. Raises IntegrityError when all that there were are not ``blob``'s."""
+    with open_blob(blob, source) as stream:
+        yield from iter(partial(stream.read, CHUNK), b"")
+
+
+def open_blob(blob: Descriptor, source: Path | Verified | IO[bytes]) -> IO[bytes]:
+    """Return a blob's bytes; reading to their end raises IntegrityError when they are not ``blob``'s."""
     if isinstance(source, Verified):
         _check(blob, blob.digest, source.path.stat().st_size)
-        with source.path.open("rb") as stream:
-            yield from iter(partial(stream.read, CHUNK), b"")
-        return
-    state, size = hashlib.sha256(), 0
-    with _opened(source, blob.digest) as stream:
-        while piece := stream.read(CHUNK):
-            state.update(piece)
-            size += len(piece)
-            yield piece
-    _check(blob, Digest(state.hexdigest()), size)
+        return source.path.open("rb")
+    return verified(_opened(source, blob.digest), blob.digest, blob.size)
 
 
 def _opened(source: Path | IO[bytes], digest: Digest) -> IO[bytes]:

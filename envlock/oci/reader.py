@@ -8,11 +8,10 @@ Rules kept here:
 * A Docker archive without OCI parts gets a manifest made from its config and its layers.
 """
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final
 
 from envlock.core import canonical
 from envlock.core.digest import Digest
@@ -22,11 +21,10 @@ from envlock.oci.extraction import RootFilesystem
 from envlock.oci.index import BLOBS, one_manifest, read_blob, read_file
 from envlock.oci.inflation import inflated
 from envlock.oci.model import MEDIA_CONFIG, MEDIA_LAYER_GZIP, MEDIA_MANIFEST, Image
-from envlock.oci.source import ArchiveSource, DirectorySource, Source, VerifiedStream
+from envlock.oci.source import ArchiveSource, DirectorySource, Source, verified
 from envlock.runtime.errors import InputError, IntegrityError
 
 _MEDIA_LAYER_TAR: Final = "application/vnd.oci.image.layer.v1.tar"
-_BUFFER: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +41,7 @@ class OpenedImage:
         if name is None:
             raise InputError("no such layer", where=self.source.where, found=str(digest))
         size = next(layer.size for layer in self.image.layers if layer.blob == digest)
-        stream = VerifiedStream(self.source.open(name), digest, size)
-        return cast("IO[bytes]", io.BufferedReader(stream, _BUFFER))
+        return verified(self.source.open(name), digest, size)
 
 
 def open_image(reference: str, platform: str | None = None) -> OpenedImage:

@@ -6,7 +6,7 @@ import os
 import posixpath
 import tarfile
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from envlock.core.digest import Digest
 from envlock.runtime.errors import InputError, IntegrityError
@@ -133,8 +133,13 @@ class _Part(io.RawIOBase):
         super().close()
 
 
-class VerifiedStream(io.RawIOBase):
-    """A blob that is hashed while it is read; its end raises IntegrityError when the bytes are wrong."""
+def verified(stream: IO[bytes], digest: Digest, size: int) -> IO[bytes]:
+    """Return a blob's ``stream``, hashed while it is read; its end raises IntegrityError for wrong bytes."""
+    return cast("IO[bytes]", io.BufferedReader(_Verified(stream, digest, size), _BUFFER))
+
+
+class _Verified(io.RawIOBase):
+    """What :func:`verified` reads."""
 
     def __init__(self, stream: IO[bytes], digest: Digest, size: int) -> None:
         """Read ``stream``, which must have ``size`` bytes of ``digest``."""

@@ -1,0 +1,179 @@
+"""Sending an image to a real engine, in parts and whole."""
+
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import docker
+import pytest
+
+from envlock.engines import docker_load
+from envlock.oci.layout import in_store
+from envlock.oci.model import Image, Layer
+from envlock.runtime.errors import IntegrityError
+from tests.oci.images import Builder, file
+
+pytestmark = pytest.mark.docker
+TAG = "envlock-test/parts:1"
+UNPACKED = "io.containers.estargz.uncompressed-size"
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[docker.DockerClient]:
+    found = docker.DockerClient(docker_host)
+    yield found
+    found.close()
+
+
+@pytest.fixture(autouse=True)
+def cleaned(client: docker.DockerClient) -> Iterator[None]:
+    yield
+    if client.images.list(TAG):
+        client.images.remove(TAG, force=True)
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Builder:
+    return Builder(tmp_path / "store")
+
+
+@pytest.fixture
+def layers(builder: Builder) -> tuple[Layer, ...]:
+    """Three layers of a megabyte that no other image has."""
+    return tuple(builder.layer(file(f"/{name}", os.urandom(1 << 20))) for name in "abc")
+
+
+@pytest.fixture(params=["parts", "one part", "another machine"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "parts":
+        monkeypatch.setattr(docker_load, "_PART", 1)
+    if request.param == "another machine":
+        monkeypatch.setattr(docker_load, "_SOCKET", "none")
+    return str(request.param)
+
+
+def _parts_left(client: docker.DockerClient, layers: tuple[Layer, ...]) -> list[str]:
+    """Return the images without a name that begin with the first layer."""
+    dangling = client.images.list(filters={"dangling": True})
+    first = str(layers[0].diff_id)
+    return [str(one.id) for one in dangling if first in one.attrs["RootFS"].get("Layers", ())]
+
+
+def _files(client: docker.DockerClient) -> set[str]:
+    container = client.containers.create(TAG, ["none"])
+    try:
+        packed = BytesIO(b"".join(client.api.export(str(container.id))))
+    finally:
+        container.remove()
+    with tarfile.open(fileobj=packed) as archive:
+        return {name for name in archive.getnames() if name in ("a", "b", "c")}
+
+
+def _received(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the bytes of each archive that is sent from now on."""
+    sizes: list[int] = []
+    receive = docker_load._receive
+
+    def counted(client: docker.DockerClient, pieces: Iterator[bytes]) -> None:
+        place = len(sizes)
+        sizes.append(0)
+
+        def told() -> Iterator[bytes]:
+            for piece in pieces:
+                sizes[place] += len(piece)
+                yield piece
+
+        receive(client, told())
+
+    monkeypatch.setattr(docker_load, "_receive", counted)
+    return sizes
+
+
+def test_the_image_is_the_same_however_it_is_sent(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = builder.image(*layers)
+    sizes = _received(monkeypatch)
+    docker_load.send(client, image, in_store(builder.store), TAG)
+    assert client.images.get(TAG).id == str(image.config_digest)
+    assert _files(client) == {"a", "b", "c"}
+    assert _parts_left(client, layers) == []
+    assert len(sizes) == (3 if way == "parts" else 1)
+    assert all(size > 1 << 20 for size in sizes)
+
+
+def test_each_layer_is_sent_once(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    docker_load.send(client, builder.image(*layers[:1]), in_store(builder.store), TAG)
+    sizes = _received(monkeypatch)
+    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG)
+    assert 2 << 20 < sum(sizes) < 3 << 20, way
+
+
+def test_wrong_bytes_leave_no_image(
+    client: docker.DockerClient, builder: Builder, layers: tuple[Layer, ...], way: str
+) -> None:
+    path = builder.store.path(layers[2].blob)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(IntegrityError, match="other bytes") as raised:
+        docker_load.send(client, builder.image(*layers), builder.store.path, TAG)
+    assert layers[2].blob.hex in str(raised.value), way
+    assert not client.images.list(TAG)
+    assert _parts_left(client, layers) == []
+
+
+@pytest.mark.parametrize("more", [-512, 512])
+def test_a_size_that_is_not_the_layers_is_told(
+    client: docker.DockerClient, builder: Builder, layers: tuple[Layer, ...], more: int
+) -> None:
+    told = dict(layers[1].annotations)
+    told[UNPACKED] = str(int(told[UNPACKED]) + more)
+    lying = replace(layers[1], annotations=tuple(sorted(told.items())))
+    with pytest.raises(IntegrityError, match=f"another size.*{told[UNPACKED]} bytes"):
+        docker_load.send(client, builder.image(layers[0], lying), in_store(builder.store), TAG)
+    assert not client.images.list(TAG)
+
+
+@pytest.mark.parametrize("told", ["", "many", "-1"])
+def test_a_layer_of_unknown_size_is_sent_as_it_is(
+    client: docker.DockerClient, builder: Builder, layers: tuple[Layer, ...], told: str
+) -> None:
+    image = builder.image(layers[0], replace(layers[1], annotations=((UNPACKED, told),)), layers[2])
+    docker_load.send(client, image, in_store(builder.store), TAG)
+    assert _files(client) == {"a", "b", "c"}
+
+
+def test_a_part_that_is_gone_in_the_meantime_is_sent_after_all(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker_load, "_PART", 1)
+    receive = docker_load._receive
+    calls: list[Image] = []
+
+    def forgetful(client: docker.DockerClient, pieces: Iterator[bytes]) -> None:
+        receive(client, pieces)
+        calls.append(builder.image(*layers))
+        if len(calls) == 1:
+            for left in _parts_left(client, layers):
+                client.images.remove(left, force=True)
+
+    monkeypatch.setattr(docker_load, "_receive", forgetful)
+    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG)
+    assert _files(client) == {"a", "b", "c"}
+    assert len(calls) > 1
+    assert _parts_left(client, layers) == []
