@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from envlock.cli.building import Documents, Request, build
 from envlock.cli.destination import Destination, parse_destination
 from envlock.cli.inputs import Network
 from envlock.cli.product import Product
+from envlock.core.progress import Progress
+from envlock.host.store import Store
 from envlock.image import terms
 from envlock.image.plan import DEFAULT_CREATED, BuildOptions, Isa
 from envlock.image.project import ProjectTree
 from envlock.lock.model import Lock
+from envlock.oci.model import Layer
 from envlock.oci.name import ImageName, typed
 from envlock.runtime.errors import UsageError
 from envlock.wheels import sidecar
@@ -196,14 +200,35 @@ def command(
     )
     for destination in destinations:
         destination.reach(ca_bundle, progress)
-    products = tuple(build(one, documents, store, progress) for one in requests)
-    written = (destinations or _default(requests, tag)) if all(one.holds for one in products) else ()
+    places = destinations or _default(requests, tag)
+    products = _built(requests, documents, places, store, progress)
+    written = places if all(one.holds for one in products) else ()
     if any(one.kind == "registry" for one in written):
         terms.tell([one.source.lock for one in requests], store, progress)
     for destination in written:
         destination.write(products, store, tag, progress, ca_bundle)
     _print(products, written, as_json=as_json, quiet=quiet)
     return 0 if written else 1
+
+
+def _built(
+    requests: Sequence[Request],
+    documents: Documents,
+    places: Sequence[Destination],
+    store: Store,
+    progress: Progress,
+) -> tuple[Product, ...]:
+    """Build the images; what can be brought to its place before the whole is there is on its way there."""
+    with ExitStack() as ahead:
+        # Once for each kind of place; and what is to be proven first goes nowhere before.
+        kinds = {} if documents.proof else {one.kind: one for one in places}
+        takers = [ahead.enter_context(one.ahead(store, progress)) for one in kinds.values()]
+
+        def made(layer: Layer) -> None:
+            for take in takers:
+                take(layer)
+
+        return tuple(build(one, documents, store, progress, made) for one in requests)
 
 
 def _code(project: Path) -> ProjectTree:

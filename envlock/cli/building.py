@@ -9,9 +9,10 @@ from envlock.cli.inputs import Network, Source
 from envlock.cli.product import Product
 from envlock.core.progress import Progress
 from envlock.host.store import Store
-from envlock.image import attachments, missing
+from envlock.image import attachments, base_copies, missing
 from envlock.image.assemble import assemble
 from envlock.image.bundle import Bundle
+from envlock.image.layers import Made
 from envlock.image.plan import BuildOptions
 from envlock.image.project import ProjectTree
 from envlock.oci.model import Image
@@ -37,14 +38,17 @@ class Documents:
     proof: bool
 
 
-def build(request: Request, wanted: Documents, store: Store, progress: Progress) -> Product:
+def build(
+    request: Request, wanted: Documents, store: Store, progress: Progress, made: Made = lambda _: None
+) -> Product:
     """Build the image into ``store``, and make what is wanted about it.
 
-    Raises as fetching, assembling and verifying do.
+    ``made`` is told the layers as :func:`envlock.image.assemble.assemble` does it. Raises as fetching,
+    assembling and verifying do.
     """
     source = request.source
     wheels = gathered(request, store, progress)
-    image = _assemble(request, wheels, store, progress)
+    image = _assemble(request, wheels, store, progress, made)
     proof = None
     if wanted.proof:
         from envlock.cli import verification  # noqa: PLC0415 # most builds need none
@@ -57,10 +61,10 @@ def build(request: Request, wanted: Documents, store: Store, progress: Progress)
             progress,
             lambda fresh: _assemble(request, wheels, fresh, progress),
         )
-    made = [attachments.bill(source.lock, image)] if wanted.sbom else []
+    documents = [attachments.bill(source.lock, image)] if wanted.sbom else []
     if wanted.provenance:
-        made.append(attachments.statement(source.lock, source.data, image, request.settings))
-    return Product(image=image, platform=source.lock.platform, attachments=tuple(made), proof=proof)
+        documents.append(attachments.statement(source.lock, source.data, image, request.settings))
+    return Product(image=image, platform=source.lock.platform, attachments=tuple(documents), proof=proof)
 
 
 def gathered(request: Request, store: Store, progress: Progress) -> dict[str, Path]:
@@ -79,9 +83,16 @@ def gathered(request: Request, store: Store, progress: Progress) -> dict[str, Pa
     )
 
 
-def _assemble(request: Request, wheels: Mapping[str, Path], store: Store, progress: Progress) -> Image:
+def _assemble(
+    request: Request,
+    wheels: Mapping[str, Path],
+    store: Store,
+    progress: Progress,
+    made: Made = lambda _: None,
+) -> Image:
     """Assemble the image in the store."""
     source = request.source
+    base_copies.bring(source.lock.base, store, source.directory)
     return assemble(
         source.lock,
         lock_bytes=source.data,
@@ -89,6 +100,6 @@ def _assemble(request: Request, wheels: Mapping[str, Path], store: Store, progre
         store=store,
         options=request.settings,
         progress=progress,
-        lock_directory=source.directory,
         project=request.project,
+        made=made,
     )

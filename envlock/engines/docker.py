@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from envlock.engines.engine import ImageFacts, Job
 from envlock.host import streams
 from envlock.host.signals import forwarded
 from envlock.oci.layout import Blobs
-from envlock.oci.model import Image
+from envlock.oci.model import Image, Layer
 from envlock.oci.reader import OpenedImage
 from envlock.runtime.errors import InputError, UnreachableError
 
@@ -77,6 +77,19 @@ def answers() -> bool:
     except UnreachableError:
         return False
     return True
+
+
+@contextmanager
+def ahead(blobs: Blobs, progress: Progress) -> Iterator[Callable[[Layer], None]]:
+    """Yield what takes the layers of an image that is being built, lowest first, and loads them meanwhile.
+
+    Raises UnreachableError when no engine answers.
+    """
+    with ExitStack() as stack:
+        with connected() as client:
+            stack.enter_context(closing(client))
+            taker = stack.enter_context(docker_load.ahead(client, blobs, progress))
+        yield taker
 
 
 def load(image: Image, blobs: Blobs, tag: str) -> None:

@@ -8,14 +8,14 @@ Rules kept here:
   containerd store wants every blob, and so do other engines that speak its API: of these, none is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Final
 
 import docker
 from docker.errors import NotFound
 
-from envlock.oci.model import Image, Layer
+from envlock.oci.model import Layer
 
 _ENGINE: Final = "Engine"
 """What Docker calls itself among its components; podman is ``Podman Engine``."""
@@ -23,14 +23,22 @@ _DRIVER_TYPE: Final = "driver-type"
 """The fact by which Docker tells that containerd keeps its images."""
 
 
-def held(client: docker.DockerClient, image: Image) -> int:
-    """Return how many of the lowest layers the engine has. Raises as the SDK does."""
+Chain = tuple[str, ...]
+"""The diff IDs of an image's layers, lowest first."""
+
+
+def chains(client: docker.DockerClient) -> tuple[Chain, ...]:
+    """Return the layers of each image that the engine has. Raises as the SDK does."""
     try:
         images = client.images.list()
     except NotFound:  # one was removed a moment ago: what it had may be gone
-        return 0
-    known = [one.attrs.get("RootFS", {}).get("Layers") or () for one in images]
-    return max((_common(image.layers, one) for one in known), default=0)
+        return ()
+    return tuple(tuple(one.attrs.get("RootFS", {}).get("Layers") or ()) for one in images)
+
+
+def common(layers: Sequence[Layer], chains: Iterable[Chain]) -> int:
+    """Return with how many of ``layers``, lowest first, the best of ``chains`` begins."""
+    return max((_begins_with(layers, chain) for chain in chains), default=0)
 
 
 def opens_what_it_lacks(client: docker.DockerClient) -> bool:
@@ -41,7 +49,6 @@ def opens_what_it_lacks(client: docker.DockerClient) -> bool:
     return all(name != _DRIVER_TYPE for name, *_ in client.info().get("DriverStatus") or ())
 
 
-def _common(layers: Sequence[Layer], others: Sequence[str]) -> int:
-    """Return with how many layers both begin."""
-    pairs = zip(layers, others, strict=False)
+def _begins_with(layers: Sequence[Layer], chain: Chain) -> int:
+    pairs = zip(layers, chain, strict=False)
     return sum(1 for _ in takewhile(lambda pair: str(pair[0].diff_id) == pair[1], pairs))

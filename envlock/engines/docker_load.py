@@ -8,25 +8,29 @@ Rules kept here:
   checks their diff IDs, as always.
 * They go there in parts, each an image of the layers so far, as ``docker save`` writes one (Docker image
   specification 1.2). While one part is unpacked the next is sent, so that only these two ever lie in the
-  engine's temporary directory. The parts' images are removed in the end.
+  engine's temporary directory. They can be sent before the image is whole (:func:`ahead`).
+* A part's image has no name but a label, by which the load of the whole removes it, and those that a killed
+  one left.
 * Every other engine is sent the archive that :mod:`envlock.oci.archive` writes.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from queue import SimpleQueue
 from typing import Final
 
 import docker
 from docker.errors import DockerException, ImageLoadError
 
 from envlock.core import canonical
-from envlock.core.digest import Digest
+from envlock.core.progress import Progress
 from envlock.engines import docker_layers
-from envlock.oci import archive, document, tar
+from envlock.engines.docker_layers import Chain
+from envlock.oci import archive, tar
 from envlock.oci.estargz import UNCOMPRESSED_SIZE
 from envlock.oci.inflation import inflated
 from envlock.oci.layer import MTIME, cut
@@ -37,6 +41,7 @@ from envlock.runtime.errors import IntegrityError
 
 _SOCKET: Final = "http+docker://localhost"
 """What the SDK calls any socket of this machine."""
+_LABEL: Final = "dev.envlock.part"
 _PART: Final = 64 << 20
 _PIECE: Final = 1 << 20
 
@@ -50,31 +55,60 @@ class _Part:
     sent: tuple[Layer, ...]
     names: tuple[str, ...] = ()
 
-    @property
-    def identity(self) -> str:
-        """The image's ID in the engine."""
-        return str(Digest.of(self.config))
-
 
 def send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> None:
     """Load ``image`` into the engine as ``tag``. Raises as the SDK does, IntegrityError for wrong bytes."""
     if not docker_layers.opens_what_it_lacks(client):
         _receive(client, archive.pieces(image, blobs, tag))
         return
-    held = docker_layers.held(client, image)
-    local = client.api.base_url == _SOCKET
-    parts = _parts(image, held, tag) if local else ()
+    chains = docker_layers.chains(client)
     try:
-        if parts:
-            _send_parts(client, parts, blobs)
+        if _is_here(client):
+            _send_parts(client, _parts_of(image, tag, chains), blobs)
         else:
-            there = {layer.blob for layer in image.layers[:held]}
-            _receive(client, archive.pieces(image, blobs, tag, without=there))
+            held = docker_layers.common(image.layers, chains)
+            without = {layer.blob for layer in image.layers[:held]}
+            _receive(client, archive.pieces(image, blobs, tag, without=without))
     except DockerException:
-        if not held and len(parts) < 2:  # noqa: PLR2004
-            raise
-        # An image that had the layers may just have been removed.
+        # An image that had some of the layers may just have been removed.
         _receive(client, archive.pieces(image, blobs, tag))
+    finally:
+        _remove_parts(client, image.layers)
+
+
+@contextmanager
+def ahead(client: docker.DockerClient, blobs: Blobs, progress: Progress) -> Iterator[Callable[[Layer], None]]:
+    """Yield what takes the layers of an image to come, lowest first, and loads them meanwhile.
+
+    They are removed again when the block fails, but for an interrupt, which waits for nobody. What fails
+    here fails again, and is told, when the whole image is sent.
+    """
+    if not (_is_here(client) and docker_layers.opens_what_it_lacks(client)):
+        yield lambda _: None
+        return
+    coming: SimpleQueue[Layer | None] = SimpleQueue()
+    layers: list[Layer] = []
+
+    def take(layer: Layer) -> None:
+        layers.append(layer)
+        coming.put(layer)
+
+    parts = _parts(iter(coming.get, None), docker_layers.chains(client))
+    loading = _begun(partial(_send_parts, client, parts, blobs))
+    try:
+        yield take
+    except Exception:
+        coming.put(None)
+        loading.exception()
+        _remove_parts(client, layers)
+        raise
+    coming.put(None)
+    with progress.task("load layers into Docker", None):
+        loading.exception()
+
+
+def _is_here(client: docker.DockerClient) -> bool:
+    return client.api.base_url == _SOCKET
 
 
 def _receive(client: docker.DockerClient, pieces: Iterator[bytes]) -> None:
@@ -84,45 +118,57 @@ def _receive(client: docker.DockerClient, pieces: Iterator[bytes]) -> None:
         raise ImageLoadError(faults[0])
 
 
-def _parts(image: Image, held: int, tag: str) -> tuple[_Part, ...]:
-    """Return the image in parts of at least _PART bytes, the last of them all of it."""
-    parts, first, size = [], held, 0
-    for end, layer in enumerate(image.layers[held:-1], held + 1):
-        size += _unpacked(layer) or layer.size
-        if size >= _PART:
-            layers = image.layers[:end]
-            parts.append(_Part(config=_config(image, layers), layers=layers, sent=layers[first:]))
-            first, size = end, 0
+def _parts_of(image: Image, tag: str, chains: Sequence[Chain]) -> tuple[_Part, ...]:
+    """Return the parts of an image, the last of them all of it."""
+    parts = tuple(_parts(image.layers[:-1], chains))
+    first = len(parts[-1].layers) if parts else docker_layers.common(image.layers, chains)
     names = (str(ImageName.parse(tag)),)
-    whole = _Part(config=image.config, layers=image.layers, sent=image.layers[first:], names=names)
-    return (*parts, whole)
+    return (*parts, _Part(config=image.config, layers=image.layers, sent=image.layers[first:], names=names))
 
 
-def _config(image: Image, layers: Sequence[Layer]) -> bytes:
+def _parts(layers: Iterable[Layer], chains: Sequence[Chain]) -> Iterator[_Part]:
+    """Yield parts of at least _PART bytes; what is less than that in the end is not among them."""
+    below: list[Layer] = []
+    sent: list[Layer] = []
+    for layer in layers:
+        below.append(layer)
+        if not sent and docker_layers.common(below, chains) == len(below):
+            continue
+        sent.append(layer)
+        if sum(_unpacked(one) or one.size for one in sent) >= _PART:
+            yield _Part(config=_config(below), layers=tuple(below), sent=tuple(sent))
+            sent.clear()
+
+
+def _config(layers: Iterable[Layer]) -> bytes:
     """Return the config of an image that is there for its layers only."""
-    whole = document.parse(image.config, str(image.config_digest))
-    platform = {name: whole[name] for name in ("architecture", "os") if name in whole}
-    diff_ids = [str(layer.diff_id) for layer in layers]
-    return canonical.dumps({**platform, "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+    return canonical.dumps(
+        {
+            "config": {"Labels": {_LABEL: "true"}},
+            "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in layers]},
+        }
+    )
 
 
-def _send_parts(client: docker.DockerClient, parts: Sequence[_Part], blobs: Blobs) -> None:
-    made: list[str] = []
+def _send_parts(client: docker.DockerClient, parts: Iterable[_Part], blobs: Blobs) -> None:
     before: Future[None] | None = None
-    try:
-        for part in parts:
-            sending = _begun(partial(_receive, client, _pieces(part, blobs, before)))
-            if before is not None:
-                before.result()
-            before = sending
-            if not part.names:
-                made.append(part.identity)
+    for part in parts:
+        sending = _begun(partial(_receive, client, _pieces(part, blobs, before)))
         if before is not None:
             before.result()
-    finally:
-        for identity in made:
-            with suppress(DockerException):
-                client.images.remove(identity)
+        before = sending
+    if before is not None:
+        before.result()
+
+
+def _remove_parts(client: docker.DockerClient, layers: Sequence[Layer]) -> None:
+    """Remove the parts' images of which an image of ``layers`` has every layer."""
+    with suppress(DockerException):  # they cost nothing, once the whole image is there
+        for one in client.images.list(filters={"dangling": True, "label": _LABEL}):
+            chain = tuple(one.attrs["RootFS"]["Layers"])
+            if docker_layers.common(layers, (chain,)) == len(chain):
+                client.images.remove(str(one.id))
 
 
 def _begun(work: Callable[[], None]) -> Future[None]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from envlock.core.progress import Progress
 from envlock.host.store import Store
-from envlock.image import base_copies, bytecode_layers, interpreter
+from envlock.image import bytecode_layers, interpreter
 from envlock.image.bytecode import Compiler
-from envlock.image.layers import build_file_layer, build_wheel_layers
+from envlock.image.layers import Made, build_file_layer, build_wheel_layers
 from envlock.image.plan import BuildOptions, finish, plan
 from envlock.image.project import ProjectTree, layer
 from envlock.image.runtime import runtime_files
@@ -27,22 +27,25 @@ def assemble(
     store: Store,
     options: BuildOptions,
     progress: Progress,
-    lock_directory: Path | None = None,
     project: ProjectTree | None = None,
+    made: Made = lambda _: None,
 ) -> Image:
-    """Build the image of ``lock``. ``wheels`` maps each package's name to its file.
+    """Build the image of ``lock``, whose base lies in ``store``.
 
-    ``project``: the code for the last layer, whose digest ``options`` names.
+    ``wheels`` maps each package's name to its file. ``project``: the code for the last layer, whose digest
+    ``options`` names. ``made`` is told the base's and the wheels' layers, lowest first, each once it lies in
+    the store.
 
-    Raises InputError for a missing base layer or a malformed wheel, IntegrityError for wrong bytes,
-    UnreachableError when the bytecode is wanted and the image's interpreter does not run here.
+    Raises InputError for a malformed wheel, IntegrityError for wrong bytes, UnreachableError when the
+    bytecode is wanted and the image's interpreter does not run here.
     """
     planned = plan(lock, lock_bytes=lock_bytes, options=options, runtime=runtime_files())
-    base_copies.bring(lock.base, store, lock_directory)
+    for one in planned.base:
+        made(one)
     total = sum(group.size for group in planned.groups)
     with progress.task("build layers", total, "B") as advance:
         built = build_wheel_layers(
-            planned.groups, wheels, minor=lock.python.minor, store=store, advance=advance
+            planned.groups, wheels, minor=lock.python.minor, store=store, advance=advance, made=made
         )
     bytecode: tuple[Layer, ...] = ()
     if planned.bytecode:

@@ -34,6 +34,9 @@ from envlock.oci.layer import Content, Directory, Entry, Splice, Stream, write_l
 from envlock.oci.model import Layer
 from envlock.runtime.errors import InputError, IntegrityError
 
+Made = Callable[[Layer], None]
+"""Is told of a layer that lies in the store."""
+
 _INDEX_FACT = "installed-paths"
 _LAYER_FACT = "wheel-layer"
 
@@ -69,13 +72,19 @@ class WheelLayers:
 
 
 def build_wheel_layers(
-    groups: Sequence[WheelGroup], wheels: Mapping[str, Path], *, minor: str, store: Store, advance: Advance
+    groups: Sequence[WheelGroup],
+    wheels: Mapping[str, Path],
+    *,
+    minor: str,
+    store: Store,
+    advance: Advance,
+    made: Made = lambda _: None,
 ) -> WheelLayers:
     """Return the layer of each group, in order; their blobs lie in ``store``.
 
     ``wheels`` maps each package's name to its wheel; ``minor`` is Python's (``3.11``); ``advance`` is
-    told the bytes of wheel that are done. Raises InputError for a malformed wheel or one path claimed
-    with different contents, IntegrityError for wrong hashes.
+    told the bytes of wheel that are done, ``made`` each layer in order, once it is there. Raises InputError
+    for a malformed wheel or one path claimed with different contents, IntegrityError for wrong hashes.
     """
     tasks = {
         package.name: _WheelTask(package=package, path=_wheel(wheels, package), minor=minor, store=store)
@@ -99,7 +108,7 @@ def build_wheel_layers(
         )
         for group in groups
     )
-    return WheelLayers(layers=_layers(planned, store, advance), left_out=without)
+    return WheelLayers(layers=_layers(planned, store, advance, made), left_out=without)
 
 
 def recalled(
@@ -236,17 +245,31 @@ def _group_task(group: WheelGroup, wheels: tuple[_WheelTask, ...], store: Store)
     return _GroupTask(key=key, wheels=wheels, store=store, comment=group.comment)
 
 
-def _layers(tasks: tuple[_GroupTask, ...], store: Store, advance: Advance) -> tuple[Layer, ...]:
+def _layers(tasks: tuple[_GroupTask, ...], store: Store, advance: Advance, made: Made) -> tuple[Layer, ...]:
     """Return a layer for each task: remembered and still there with the right bytes, or built."""
     with ThreadPoolExecutor() as threads:  # hashing releases the interpreter's lock
         found = dict(zip((task.key for task in tasks), threads.map(_remembered, tasks), strict=True))
     missing = [task for task in tasks if found[task.key] is None]
     advance(sum(map(_size, tasks)) - sum(map(_size, missing)))
-    for task, made in run(_build, missing, [_size(task) for task in missing]):
-        remembered.keep(store, _LAYER_FACT, task.key, made)
-        found[task.key] = made
+    done = _told(tasks, found, made)
+    for task, layer in run(_build, missing, [_size(task) for task in missing]):
+        remembered.keep(store, _LAYER_FACT, task.key, layer)
+        found[task.key] = layer
         advance(_size(task))
-    return tuple(layer for task in tasks if (layer := found[task.key]) is not None)
+        done += _told(tasks[len(done) :], found, made)
+    return done
+
+
+def _told(tasks: Iterable[_GroupTask], found: Mapping[str, Layer | None], made: Made) -> tuple[Layer, ...]:
+    """Return the layers up to the first that is not there yet, each told to ``made``."""
+    layers: list[Layer] = []
+    for task in tasks:
+        layer = found[task.key]
+        if layer is None:
+            break
+        made(layer)
+        layers.append(layer)
+    return tuple(layers)
 
 
 def _size(task: _GroupTask) -> int:

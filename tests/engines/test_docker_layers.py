@@ -85,7 +85,8 @@ def test_layers_that_the_engine_has_are_not_sent(engine: Docker, taller: OpenedI
 def test_a_layer_that_is_gone_in_the_meantime_is_sent_after_all(
     engine: Docker, taller: OpenedImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_layers, "held", lambda _client, image: len(image.layers))
+    every = tuple(str(one.diff_id) for one in taller.image.layers)
+    monkeypatch.setattr(docker_layers, "chains", lambda _client: (every,))
     engine_module.load(taller.image, taller.open_blob, TAG)
     _is_there(engine.client, taller)
 

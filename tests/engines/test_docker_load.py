@@ -10,10 +10,11 @@ from pathlib import Path
 import docker
 import pytest
 
+from envlock.core.progress import SILENT
 from envlock.engines import docker_load
 from envlock.oci.layout import in_store
 from envlock.oci.model import Image, Layer
-from envlock.runtime.errors import IntegrityError
+from envlock.runtime.errors import InputError, IntegrityError
 from tests.oci.images import Builder, file
 
 pytestmark = pytest.mark.docker
@@ -28,22 +29,18 @@ def client(docker_host: str) -> Iterator[docker.DockerClient]:
     found.close()
 
 
-@pytest.fixture(autouse=True)
-def cleaned(client: docker.DockerClient) -> Iterator[None]:
-    yield
-    if client.images.list(TAG):
-        client.images.remove(TAG, force=True)
-
-
 @pytest.fixture
 def builder(tmp_path: Path) -> Builder:
     return Builder(tmp_path / "store")
 
 
 @pytest.fixture
-def layers(builder: Builder) -> tuple[Layer, ...]:
-    """Three layers of a megabyte that no other image has."""
-    return tuple(builder.layer(file(f"/{name}", os.urandom(1 << 20))) for name in "abc")
+def layers(client: docker.DockerClient, builder: Builder) -> Iterator[tuple[Layer, ...]]:
+    """Three layers of a megabyte that no other image has; those that a test makes of them are removed."""
+    made = tuple(builder.layer(file(f"/{name}", os.urandom(1 << 20))) for name in "abc")
+    yield made
+    for name in (*(tag for one in client.images.list(TAG) for tag in one.tags), *_parts_left(client, made)):
+        client.images.remove(name, force=True)
 
 
 @pytest.fixture(params=["parts", "one part", "another machine"])
@@ -56,7 +53,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _parts_left(client: docker.DockerClient, layers: tuple[Layer, ...]) -> list[str]:
-    """Return the images without a name that begin with the first layer."""
+    """Return the images without a name that have the first layer."""
     dangling = client.images.list(filters={"dangling": True})
     first = str(layers[0].diff_id)
     return [str(one.id) for one in dangling if first in one.attrs["RootFS"].get("Layers", ())]
@@ -177,3 +174,78 @@ def test_a_part_that_is_gone_in_the_meantime_is_sent_after_all(
     assert _files(client) == {"a", "b", "c"}
     assert len(calls) > 1
     assert _parts_left(client, layers) == []
+
+
+def _took(client: docker.DockerClient, builder: Builder, layers: tuple[Layer, ...], *, fault: bool) -> None:
+    with docker_load.ahead(client, in_store(builder.store), SILENT) as take:
+        for layer in layers:
+            take(layer)
+        if fault:
+            raise KeyError("the build failed")
+
+
+def test_layers_are_there_before_the_image_is_whole(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker_load, "_PART", 1)
+    _took(client, builder, layers[:2], fault=False)
+    assert len(_parts_left(client, layers)) == 2
+    sizes = _received(monkeypatch)
+    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG)
+    assert 1 << 20 < sum(sizes) < 2 << 20
+    assert _files(client) == {"a", "b", "c"}
+    assert _parts_left(client, layers) == []
+
+
+def test_what_came_ahead_is_removed_where_the_build_fails(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker_load, "_PART", 1)
+    with pytest.raises(KeyError, match="the build failed"):
+        _took(client, builder, layers, fault=True)
+    assert _parts_left(client, layers) == []
+
+
+def test_a_fault_ahead_is_told_by_the_load(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker_load, "_PART", 1)
+    builder.store.path(layers[1].blob).unlink()
+    _took(client, builder, layers, fault=False)
+    with pytest.raises(InputError, match="missing"):
+        docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG)
+    assert _parts_left(client, layers) == []
+
+
+def test_nothing_goes_ahead_to_another_machine(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker_load, "_PART", 1)
+    monkeypatch.setattr(docker_load, "_SOCKET", "none")
+    _took(client, builder, layers, fault=False)
+    assert _parts_left(client, layers) == []
+
+
+def test_parts_of_other_images_stay(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker_load, "_PART", 1)
+    _took(client, builder, layers[:2], fault=False)
+    docker_load.send(client, builder.image(layers[0], layers[2]), in_store(builder.store), TAG)
+    (left,) = _parts_left(client, layers)
+    assert client.images.get(left).attrs["RootFS"]["Layers"] == [str(one.diff_id) for one in layers[:2]]

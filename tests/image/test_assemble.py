@@ -1,5 +1,7 @@
 import gzip
+import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from envlock.image.plan import BuildOptions
 from envlock.lock.model import Base, BaseLayer, Lock
 from envlock.oci import layout
 from envlock.oci.estargz import NOT_OF_THE_IMAGE
-from envlock.oci.model import Image
+from envlock.oci.model import Image, Layer
 from envlock.oci.reader import extract, open_image
 from envlock.oci.validate import validate
 from envlock.runtime.errors import InputError, IntegrityError
@@ -29,7 +31,14 @@ from tests.image.wheels import (
 SITE = "opt/env/lib/python3.11/site-packages"
 
 
-def built(lock: Lock, wheels: dict[str, Path], store: Store, directory: Path | None = None) -> Image:
+def built(
+    lock: Lock,
+    wheels: dict[str, Path],
+    store: Store,
+    directory: Path | None = None,
+    made: Callable[[Layer], None] = lambda _: None,
+) -> Image:
+    base_copies.bring(lock.base, store, directory)
     return assemble(
         lock,
         lock_bytes=b"lock",
@@ -37,7 +46,7 @@ def built(lock: Lock, wheels: dict[str, Path], store: Store, directory: Path | N
         store=store,
         options=BuildOptions(bytecode=False),
         progress=Silent(),
-        lock_directory=directory,
+        made=made,
     )
 
 
@@ -83,6 +92,28 @@ def test_a_second_build_takes_every_layer_from_the_store(tmp_path: Path, store: 
     for wheel in wheels.values():
         wheel.unlink()
     assert built(lock, wheels, store) == first
+
+
+def test_layers_are_told_in_order_each_once_it_is_there(tmp_path: Path, store: Store) -> None:
+    # In processes, where the largest is begun first and ends last.
+    sizes = {"small": 2 << 20, "large": 20 << 20, "other": 4 << 20}
+    wheels = {
+        name: write_wheel(tmp_path, wheel_items(name, "1.0", {f"{name}.bin": os.urandom(size)}), name)
+        for name, size in sizes.items()
+    }
+    lock = lock_of(*map(package, wheels.values()))
+    told: list[Layer] = []
+
+    def made(layer: Layer) -> None:
+        assert store.find(layer.blob) is not None
+        told.append(layer)
+
+    image = built(lock, wheels, store, made=made)
+    assert len(told) >= len(sizes)
+    assert tuple(told) == image.layers[: len(told)]
+    again: list[Layer] = []
+    built(lock, wheels, store, made=again.append)
+    assert again == told
 
 
 def test_a_damaged_layer_in_the_store_is_made_anew(tmp_path: Path, store: Store) -> None:
