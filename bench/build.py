@@ -5,9 +5,10 @@
 
 Rules: each round runs every case once, in an order that rotates. All wheels lie on this disk and nothing
 is downloaded. What the store knows of layers and bytecode is removed before a cold build, what Docker
-built before a build of Docker's. Medians are compared, against the goals that stand in GOALS. Processor
-time is that of all processes but Docker's own; memory is what they have at once. The cases that need
-an engine are left out, and named, where DOCKER_HOST does not answer.
+built before a build of Docker's; then the disk gets what is still to be written. Medians are compared,
+against the goals that stand in GOALS. Processor time is that of all processes but Docker's own; memory is
+what they have at once. The cases that need an engine are left out, and named, where DOCKER_HOST does not
+answer.
 
 ``--synthetic``: the environment's base with wheels made up for it, a few large ones of libraries, in the
 shape of ``nvidia-*``; floor and cold build only.
@@ -192,6 +193,7 @@ def measured(place: Place, cases: Sequence[Case], repeats: int) -> dict[str, lis
     for turn in range(repeats):
         for case in (*cases[turn % len(cases) :], *cases[: turn % len(cases)]):
             case.prepare()
+            os.sync()  # nobody waits for what the case before wrote
             steps = [measure(argv, place.directory, place.environ) for argv in case.commands]
             usage = Usage(
                 wall=sum(step.wall for step in steps),
