@@ -30,7 +30,12 @@ def image_json(
             "libc": lock.os.libc,
             "machine": lock.os.machine,
         },
-        "cpu": {"model": lock.cpu.model, "isa": lock.cpu.isa, "cores": lock.cpu.cores},
+        "cpu": {
+            "model": lock.cpu.model,
+            "isa": lock.cpu.isa,
+            "cores": lock.cpu.cores,
+            "blas": list(lock.cpu.blas),
+        },
         "gpu": _gpu(lock.gpu),
         "cuda": [
             {"name": library.name, "version": library.version, "origin": library.origin}

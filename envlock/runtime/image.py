@@ -19,6 +19,8 @@ class Cpu(Value):
     model: str
     isa: str
     cores: int
+    blas: tuple[str, ...] = ()
+    """The environment's numeric libraries, as ``openblas 0.3.30 pthreads Haswell``."""
 
 
 class GpuDevice(Value):
@@ -121,7 +123,12 @@ def parse(found: object, where: str) -> Image:
 
 
 def _cpu(section: Mapping) -> Cpu:
-    return Cpu(section.text("model", ""), section.text("isa", ""), section.integer("cores", 1, least=1))
+    return Cpu(
+        section.text("model", ""),
+        section.text("isa", ""),
+        section.integer("cores", 1, least=1),
+        section.texts("blas"),
+    )
 
 
 def _gpu(section: Mapping) -> Gpu:
