@@ -110,9 +110,11 @@ class Place:
         return codec.loads((self.directory / LOCK).read_bytes(), LOCK)
 
     def forget(self, *more: str) -> None:
-        """Leave the wheels in the store and drop what is known of layers, and facts of the kinds ``more``."""
+        """Leave the wheels in the store; drop the archive, what is known of layers, and facts ``more``."""
         for kind in (*LAYERS, *more):
             shutil.rmtree(self.store.root / "facts" / kind, ignore_errors=True)
+        # To free the blocks of an archive of before is no part of a build.
+        (self.directory / "image.tar").unlink(missing_ok=True)
 
     def change(self) -> None:
         """Lock a version of a small package that no build saw before."""
@@ -130,16 +132,10 @@ def build(*arguments: str, bytecode: bool = False) -> Argv:
 def cold_cases(place: Place, lock: Lock) -> list[Case]:
     wheels = [str(place.store.path(package.wheel.sha256)) for package in lock.packages]
     archive = ("-o", "docker-archive:image.tar", "-t", LOADED)
-
-    def anew() -> None:
-        # To free the blocks of the archive before is no part of a cold build.
-        (place.directory / "image.tar").unlink(missing_ok=True)
-        place.forget()
-
     return [
         Case(name="floor", commands=((sys.executable, FLOOR, "zlib", *wheels),)),
         Case(name="floor, zlib-ng", commands=((sys.executable, FLOOR, "zlib-ng", *wheels),)),
-        Case(name="envlock", commands=(build(*archive),), prepare=anew),
+        Case(name="envlock", commands=(build(*archive),), prepare=place.forget),
     ]
 
 

@@ -12,10 +12,9 @@ from envlock.host.store import Store
 from envlock.image import attachments, base_copies, missing
 from envlock.image.assemble import assemble
 from envlock.image.bundle import Bundle
-from envlock.image.layers import Made
 from envlock.image.plan import BuildOptions
 from envlock.image.project import ProjectTree
-from envlock.oci.model import Image
+from envlock.oci.model import Image, Made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ An engine keeps none.
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from envlock.core.progress import Progress
 from envlock.host.files import atomic_write
 from envlock.host.store import Store
 from envlock.oci import archive, layout
-from envlock.oci.model import Layer
+from envlock.oci.model import Made
 from envlock.oci.name import ImageName, typed
 from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
@@ -68,15 +68,13 @@ class Destination:
         # Other destinations need neither, and Docker's library is slow to import.
         return importlib.import_module(f"envlock.engines.{self.kind}")
 
-    def ahead(self, store: Store, progress: Progress) -> AbstractContextManager[Callable[[Layer], None]]:
+    def ahead(self, store: Store, progress: Progress) -> AbstractContextManager[Made]:
         """Return what takes the layers of an image that is being built into ``store``, lowest first.
 
         Some of it may be in its place before the whole is written.
         """
         if self.kind == "docker":
-            loading: AbstractContextManager[Callable[[Layer], None]] = self._engine().ahead(
-                layout.in_store(store), progress
-            )
+            loading: AbstractContextManager[Made] = self._engine().ahead(layout.in_store(store), progress)
             return loading
         return nullcontext(lambda _: None)
 

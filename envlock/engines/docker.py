@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from envlock.engines.engine import ImageFacts, Job
 from envlock.host import streams
 from envlock.host.signals import forwarded
 from envlock.oci.layout import Blobs
-from envlock.oci.model import Image, Layer
+from envlock.oci.model import Image, Made
 from envlock.oci.reader import OpenedImage
 from envlock.runtime.errors import InputError, UnreachableError
 
@@ -80,7 +80,7 @@ def answers() -> bool:
 
 
 @contextmanager
-def ahead(blobs: Blobs, progress: Progress) -> Iterator[Callable[[Layer], None]]:
+def ahead(blobs: Blobs, progress: Progress) -> Iterator[Made]:
     """Yield what takes the layers of an image that is being built, lowest first, and loads them meanwhile.
 
     Raises UnreachableError when no engine answers.

@@ -35,7 +35,7 @@ from envlock.oci.estargz import UNCOMPRESSED_SIZE
 from envlock.oci.inflation import inflated
 from envlock.oci.layer import MTIME, cut
 from envlock.oci.layout import Blobs, descriptor, open_blob
-from envlock.oci.model import MEDIA_LAYER_GZIP, Image, Layer
+from envlock.oci.model import MEDIA_LAYER_GZIP, Image, Layer, Made
 from envlock.oci.name import ImageName
 from envlock.runtime.errors import IntegrityError
 
@@ -62,14 +62,17 @@ def send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> N
         _receive(client, archive.pieces(image, blobs, tag))
         return
     chains = docker_layers.chains(client)
+    held = docker_layers.common(image.layers, chains)
+    parts = _parts_of(image, tag, chains) if _is_here(client) else ()
     try:
-        if _is_here(client):
-            _send_parts(client, _parts_of(image, tag, chains), blobs)
+        if parts:
+            _send_parts(client, parts, blobs)
         else:
-            held = docker_layers.common(image.layers, chains)
             without = {layer.blob for layer in image.layers[:held]}
             _receive(client, archive.pieces(image, blobs, tag, without=without))
     except DockerException:
+        if not held and len(parts) <= 1:
+            raise
         # An image that had some of the layers may just have been removed.
         _receive(client, archive.pieces(image, blobs, tag))
     finally:
@@ -77,7 +80,7 @@ def send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> N
 
 
 @contextmanager
-def ahead(client: docker.DockerClient, blobs: Blobs, progress: Progress) -> Iterator[Callable[[Layer], None]]:
+def ahead(client: docker.DockerClient, blobs: Blobs, progress: Progress) -> Iterator[Made]:
     """Yield what takes the layers of an image to come, lowest first, and loads them meanwhile.
 
     They are removed again when the block fails, but for an interrupt, which waits for nobody. What fails

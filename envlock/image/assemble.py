@@ -11,12 +11,12 @@ from envlock.core.progress import Progress
 from envlock.host.store import Store
 from envlock.image import bytecode_layers, interpreter
 from envlock.image.bytecode import Compiler
-from envlock.image.layers import Made, build_file_layer, build_wheel_layers
+from envlock.image.layers import build_file_layer, build_wheel_layers
 from envlock.image.plan import BuildOptions, finish, plan
 from envlock.image.project import ProjectTree, layer
 from envlock.image.runtime import runtime_files
 from envlock.lock.model import Lock
-from envlock.oci.model import Image, Layer
+from envlock.oci.model import Image, Layer, Made
 
 
 def assemble(

@@ -31,11 +31,8 @@ from envlock.image.workers import run
 from envlock.lock.model import Package
 from envlock.oci.layer import FORMAT as LAYER_FORMAT
 from envlock.oci.layer import Content, Directory, Entry, Splice, Stream, write_layer
-from envlock.oci.model import Layer
+from envlock.oci.model import Layer, Made
 from envlock.runtime.errors import InputError, IntegrityError
-
-Made = Callable[[Layer], None]
-"""Is told of a layer that lies in the store."""
 
 _INDEX_FACT = "installed-paths"
 _LAYER_FACT = "wheel-layer"

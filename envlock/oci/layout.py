@@ -116,8 +116,7 @@ def copy_verified(
 ) -> None:
     """Copy a blob, telling ``advance`` of its bytes. Raises IntegrityError when they are not ``blob``'s."""
     if isinstance(source, Verified):
-        _check(blob, blob.digest, source.path.stat().st_size)
-        with source.path.open("rb") as stream:
+        with open_blob(blob, source) as stream:
             copy(stream, target)
         advance(blob.size)
         return

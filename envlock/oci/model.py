@@ -1,5 +1,6 @@
 """Descriptors, layers and images as values (OCI image-spec 1.1: descriptor.md, config.md, manifest.md)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from envlock.core import canonical
@@ -24,6 +25,10 @@ class Layer:
     """What the layer holds, for the history entry."""
     annotations: tuple[tuple[str, str], ...] = ()
     """Names and values for the layer's descriptor, sorted."""
+
+
+Made = Callable[[Layer], None]
+"""Is told of a layer that lies in the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

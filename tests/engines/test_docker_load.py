@@ -13,7 +13,7 @@ import pytest
 from envlock.core.progress import SILENT
 from envlock.engines import docker_load
 from envlock.oci.layout import in_store
-from envlock.oci.model import Image, Layer
+from envlock.oci.model import Layer
 from envlock.runtime.errors import InputError, IntegrityError
 from tests.oci.images import Builder, file
 
@@ -43,10 +43,16 @@ def layers(client: docker.DockerClient, builder: Builder) -> Iterator[tuple[Laye
         client.images.remove(name, force=True)
 
 
+@pytest.fixture
+def each_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each layer is large enough for a part of its own."""
+    monkeypatch.setattr(docker_load, "_PART", 1)
+
+
 @pytest.fixture(params=["parts", "one part", "another machine"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "parts":
-        monkeypatch.setattr(docker_load, "_PART", 1)
+        request.getfixturevalue("each_a_part")
     if request.param == "another machine":
         monkeypatch.setattr(docker_load, "_SOCKET", "none")
     return str(request.param)
@@ -152,19 +158,19 @@ def test_a_layer_of_unknown_size_is_sent_as_it_is(
     assert _files(client) == {"a", "b", "c"}
 
 
+@pytest.mark.usefixtures("each_a_part")
 def test_a_part_that_is_gone_in_the_meantime_is_sent_after_all(
     client: docker.DockerClient,
     builder: Builder,
     layers: tuple[Layer, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(docker_load, "_PART", 1)
     receive = docker_load._receive
-    calls: list[Image] = []
+    calls: list[docker.DockerClient] = []
 
     def forgetful(client: docker.DockerClient, pieces: Iterator[bytes]) -> None:
         receive(client, pieces)
-        calls.append(builder.image(*layers))
+        calls.append(client)
         if len(calls) == 1:
             for left in _parts_left(client, layers):
                 client.images.remove(left, force=True)
@@ -184,13 +190,13 @@ def _took(client: docker.DockerClient, builder: Builder, layers: tuple[Layer, ..
             raise KeyError("the build failed")
 
 
+@pytest.mark.usefixtures("each_a_part")
 def test_layers_are_there_before_the_image_is_whole(
     client: docker.DockerClient,
     builder: Builder,
     layers: tuple[Layer, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(docker_load, "_PART", 1)
     _took(client, builder, layers[:2], fault=False)
     assert len(_parts_left(client, layers)) == 2
     sizes = _received(monkeypatch)
@@ -200,25 +206,23 @@ def test_layers_are_there_before_the_image_is_whole(
     assert _parts_left(client, layers) == []
 
 
+@pytest.mark.usefixtures("each_a_part")
 def test_what_came_ahead_is_removed_where_the_build_fails(
     client: docker.DockerClient,
     builder: Builder,
     layers: tuple[Layer, ...],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(docker_load, "_PART", 1)
     with pytest.raises(KeyError, match="the build failed"):
         _took(client, builder, layers, fault=True)
     assert _parts_left(client, layers) == []
 
 
+@pytest.mark.usefixtures("each_a_part")
 def test_a_fault_ahead_is_told_by_the_load(
     client: docker.DockerClient,
     builder: Builder,
     layers: tuple[Layer, ...],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(docker_load, "_PART", 1)
     builder.store.path(layers[1].blob).unlink()
     _took(client, builder, layers, fault=False)
     with pytest.raises(InputError, match="missing"):
@@ -226,26 +230,43 @@ def test_a_fault_ahead_is_told_by_the_load(
     assert _parts_left(client, layers) == []
 
 
+@pytest.mark.usefixtures("each_a_part")
 def test_nothing_goes_ahead_to_another_machine(
     client: docker.DockerClient,
     builder: Builder,
     layers: tuple[Layer, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(docker_load, "_PART", 1)
     monkeypatch.setattr(docker_load, "_SOCKET", "none")
     _took(client, builder, layers, fault=False)
     assert _parts_left(client, layers) == []
 
 
+@pytest.mark.usefixtures("each_a_part")
 def test_parts_of_other_images_stay(
     client: docker.DockerClient,
     builder: Builder,
     layers: tuple[Layer, ...],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(docker_load, "_PART", 1)
     _took(client, builder, layers[:2], fault=False)
     docker_load.send(client, builder.image(layers[0], layers[2]), in_store(builder.store), TAG)
     (left,) = _parts_left(client, layers)
     assert client.images.get(left).attrs["RootFS"]["Layers"] == [str(one.diff_id) for one in layers[:2]]
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_refusal_is_told_at_once_where_nothing_was_taken_for_there(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    here: bool,
+) -> None:
+    if not here:
+        monkeypatch.setattr(docker_load, "_SOCKET", "none")
+    sizes = _received(monkeypatch)
+    other = replace(builder.image(*layers), layers=layers[:2])
+    with pytest.raises(docker.errors.ImageLoadError):
+        docker_load.send(client, other, in_store(builder.store), TAG)
+    assert len(sizes) == 1
