@@ -136,6 +136,23 @@ def go_program(source: Path, directory: Path) -> Path:
     return program
 
 
+@pytest.fixture
+def shared_library(tmp_path: Path) -> Callable[..., Path]:
+    """Build a shared library of C text, linked with those that it needs."""
+    compiler = shutil.which("cc")
+    require(None if compiler else "no C compiler is installed")
+
+    def built(name: str, text: str, *needed: Path) -> Path:
+        source = tmp_path / "source.c"
+        source.write_text(text)
+        path = tmp_path / name
+        options = ("-shared", "-fPIC", f"-Wl,-soname,{name}")
+        subprocess.run([str(compiler), *options, "-o", path, source, *needed], check=True)
+        return path
+
+    return built
+
+
 @pytest.fixture(scope="session")
 def skopeo() -> str:
     """The program skopeo, an independent reader of images."""

@@ -30,12 +30,7 @@ def image_json(
             "libc": lock.os.libc,
             "machine": lock.os.machine,
         },
-        "cpu": {
-            "model": lock.cpu.model,
-            "isa": lock.cpu.isa,
-            "cores": lock.cpu.cores,
-            "blas": list(lock.cpu.blas),
-        },
+        "cpu": {"model": lock.cpu.model, "isa": lock.cpu.isa, "cores": lock.cpu.cores},
         "gpu": _gpu(lock.gpu),
         "cuda": [
             {"name": library.name, "version": library.version, "origin": library.origin}

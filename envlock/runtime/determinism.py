@@ -13,7 +13,9 @@ Each variable, who needs it, and where it is known from (docs/runtime.md has the
 - TF_ENABLE_ONEDNN_OPTS=1: TensorFlow's x86 default, made explicit; more operations (38 of 40) agree
   between CPUs with it than without (35).
 - ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA, OPENBLAS_CORETYPE, NPY_DISABLE_CPU_FEATURES: kernels by the
-  x86-64-v3 paths that every such CPU has. MKL_CBWR=COMPATIBLE is the only mode that acts alike on
+  x86-64-v3 paths that every such CPU has. OPENBLAS_L2_SIZE (KiB, a Haswell's; OpenBLAS pull request 4609):
+  0.3.34 cuts products by the size of an AMD CPU's cache, for its AVX-512 kernels, whichever were chosen
+  (issue 6021): others crash, or add in another order. MKL_CBWR=COMPATIBLE is the only mode that acts alike on
   Intel and AMD by itself (it costs 2 to 3 times in matrix products); where ENVLOCK_MKL names the
   image's library, torch is put on MKL's AVX2 branch instead (frameworks/mkl.py).
 - XLA_FLAGS is left alone where TensorFlow is installed: a flag that its XLA does not know ends it.
@@ -154,6 +156,7 @@ def _portable(packages: Mapping[str, str], layout: Layout) -> dict[str, str]:
     made = {}
     if _any(_OPENBLAS, packages):
         made["OPENBLAS_CORETYPE"] = "Haswell"
+        made["OPENBLAS_L2_SIZE"] = "256"
     if "numpy" in packages:
         version = _version(packages["numpy"])
         made["NPY_DISABLE_CPU_FEATURES"] = next(names for least, names in _NUMPY_FEATURES if version >= least)

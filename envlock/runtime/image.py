@@ -19,8 +19,6 @@ class Cpu(Value):
     model: str
     isa: str
     cores: int
-    blas: tuple[str, ...] = ()
-    """The environment's numeric libraries, as ``openblas 0.3.30 pthreads Haswell``."""
 
 
 class GpuDevice(Value):
@@ -123,12 +121,7 @@ def parse(found: object, where: str) -> Image:
 
 
 def _cpu(section: Mapping) -> Cpu:
-    return Cpu(
-        section.text("model", ""),
-        section.text("isa", ""),
-        section.integer("cores", 1, least=1),
-        section.texts("blas"),
-    )
+    return Cpu(section.text("model", ""), section.text("isa", ""), section.integer("cores", 1, least=1))
 
 
 def _gpu(section: Mapping) -> Gpu:

@@ -16,9 +16,6 @@ SAME, COMPATIBLE, MAY_DIFFER, WILL_NOT_RUN = GRADES
 _LEVELS = ("x86-64-v1", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 _FORCED = "OPENBLAS_CORETYPE"
 _PORTABLE_LEVEL = "x86-64-v3"
-# Where it finds Zen 4's or 5's caches, it cuts products into their blocks for the kernels that it was told to
-# take, too: those of Haswell then write over their stack (OpenBLAS issues 6013 and 6021).
-_OVERFLOWING = re.compile(r"openblas 0\.3\.34(?![0-9])")
 # The oldest driver for each CUDA major version (NVIDIA, "CUDA Toolkit and Minimum Required Driver").
 _DRIVERS = {11: "450.80.02", 12: "525.60.13", 13: "580"}
 
@@ -44,8 +41,6 @@ def grade(image: Image, host: HostFacts, *, isa: str, gpu: str, threads: int | N
     Memory is recorded and not graded: no lock knows how much a job needs.
     """
     reasons = [*_machine(image, host), *_cpu(image, host, isa), *_threads(host, threads)]
-    if isa == "portable":
-        reasons += _blas(image, host)
     if gpu != "any":
         reasons += [*_driver(image, host), *_gpus(image, host, gpu)]
     reasons.sort(key=lambda reason: -GRADES.index(reason.grade))
@@ -87,20 +82,6 @@ def _below_portable(image: Image, host: HostFacts) -> Reason:
     if _FORCED in dict(image.env):
         return Reason(WILL_NOT_RUN, f"{text}: its libraries would end with an illegal instruction")
     return Reason(MAY_DIFFER, f"{text}: numerics may differ")
-
-
-def _blas(image: Image, host: HostFacts) -> list[Reason]:
-    if _FORCED not in dict(image.env) or not any(map(_OVERFLOWING.match, image.cpu.blas)):
-        return []
-    # Zen 4 and 5 are AMD's CPUs with AVX-512.
-    if not host.cpu_model.startswith("AMD ") or host.isa != _LEVELS[-1]:
-        return []
-    text = (
-        f"OpenBLAS 0.3.34 with cpu.isa portable on {host.cpu_model} ({host.isa}): products of float64 "
-        "matrices can end in a segmentation fault, others in other bits than elsewhere; take another "
-        "OpenBLAS (NumPy's and SciPy's wheels bring it), or cpu.isa native"
-    )
-    return [Reason(MAY_DIFFER, text)]
 
 
 def _threads(host: HostFacts, threads: int | None) -> list[Reason]:

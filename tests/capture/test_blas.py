@@ -1,8 +1,6 @@
 """Numeric libraries: NumPy's own OpenBLAS, and small ones that answer as OpenBLAS, BLIS and MKL do."""
 
 import importlib.util
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,62 +35,48 @@ ABORTS = "#include <stdlib.h>\n__attribute__((constructor)) static void start(vo
 TALKS = '#include <stdio.h>\n__attribute__((constructor)) static void start(void) { puts("[1]\\nhello {"); }'
 
 
-@pytest.fixture
-def build(tmp_path: Path) -> Callable[..., Path]:
-    """Build a shared library of C text."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler on this machine")
-
-    def built(name: str, text: str, *needed: Path) -> Path:
-        source = tmp_path / "source.c"
-        source.write_text(text)
-        path = tmp_path / name
-        options = ("-shared", "-fPIC", f"-Wl,-soname,{name}")
-        subprocess.run([compiler, *options, "-o", path, source, *needed], check=True)
-        return path
-
-    return built
-
-
 def read(*libraries: Path, program: Path | None = PROGRAM) -> tuple[str, ...]:
     return blas.read(map(str, libraries), program, {})
 
 
-def test_libraries_tell_version_threading_and_kernels(build: Callable[..., Path]) -> None:
+def test_libraries_tell_version_threading_and_kernels(shared_library: Callable[..., Path]) -> None:
     found = read(
-        build("libscipy_openblas64_-8fb3d286.so", OPENBLAS + TALKS),
-        build("libblis.so.4", BLIS),
-        build("libmkl_rt.so.2", MKL),
+        shared_library("libscipy_openblas64_-8fb3d286.so", OPENBLAS + TALKS),
+        shared_library("libblis.so.4", BLIS),
+        shared_library("libmkl_rt.so.2", MKL),
     )
     assert found == ("blis 2.0 pthreads zen3", "mkl_rt 2024.2", "openblas 0.3.30.1 openmp SkylakeX")
 
 
-def test_what_lies_beside_a_library_is_found_without_a_path_to_it(build: Callable[..., Path]) -> None:
+def test_what_lies_beside_a_library_is_found_without_a_path_to_it(
+    shared_library: Callable[..., Path],
+) -> None:
     """NumPy 1.26's OpenBLAS, which only its extension modules lead to, and its Fortran library."""
-    fortran = build("libgfortran-040039e1.so", "int fortran(void) { return 1; }")
+    fortran = shared_library("libgfortran-040039e1.so", "int fortran(void) { return 1; }")
     name = "libopenblas64_p-r0-0cf96a72.3.23.dev.so"
-    openblas = build(name, "int fortran(void);\nint used(void) { return fortran(); }\n" + OPENBLAS, fortran)
+    openblas = shared_library(
+        name, "int fortran(void);\nint used(void) { return fortran(); }\n" + OPENBLAS, fortran
+    )
     assert read(openblas) == ("openblas 0.3.30.1 openmp SkylakeX",)
     fortran.unlink()
     assert read(openblas) == ("openblas 0.3.30.1 pthreads",)
 
 
-def test_a_library_that_crashes_takes_only_what_follows_with_it(build: Callable[..., Path]) -> None:
+def test_a_library_that_crashes_takes_only_what_follows_with_it(shared_library: Callable[..., Path]) -> None:
     found = read(
-        build("libblis.so.4", BLIS),
-        build("libopenblas-aborts.so.0", ABORTS),
-        build("libscipy_openblas64_-8fb3d286.so", OPENBLAS),
+        shared_library("libblis.so.4", BLIS),
+        shared_library("libopenblas-aborts.so.0", ABORTS),
+        shared_library("libscipy_openblas64_-8fb3d286.so", OPENBLAS),
     )
     assert "blis 2.0 pthreads zen3" in found
     assert "openblas 0" in found
 
 
-def test_a_library_without_the_functions_is_told_by_its_name(build: Callable[..., Path]) -> None:
+def test_a_library_without_the_functions_is_told_by_its_name(shared_library: Callable[..., Path]) -> None:
     found = read(
-        build("libblis.so.4", "int x;"),
-        build("libmkl_rt.so.2", "int x;"),
-        build("libopenblas.so.0", "int x;"),
+        shared_library("libblis.so.4", "int x;"),
+        shared_library("libmkl_rt.so.2", "int x;"),
+        shared_library("libopenblas.so.0", "int x;"),
     )
     assert found == ("blis 4 sequential", "mkl_rt 2", "openblas 0")
 

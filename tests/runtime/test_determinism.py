@@ -34,6 +34,7 @@ def test_torch_on_a_cpu_gets_the_avx2_paths_and_nothing_of_cuda() -> None:
     assert made["MKL_CBWR"] == "COMPATIBLE"
     assert made["ENVLOCK_MKL"] == "/opt/envlock/lib/libenvlock-mkl.so"
     assert made["OPENBLAS_CORETYPE"] == "Haswell"
+    assert made["OPENBLAS_L2_SIZE"] == "256"
     assert not [name for name in made if name.startswith(("CUBLAS", "NCCL", "NVIDIA", "TF_", "XLA"))]
 
 

@@ -66,38 +66,6 @@ def test_a_cpu_below_the_portable_profile_will_not_run_what_is_pinned_to_it() ->
     assert verdict(found, HOST.replace(isa="x86-64-v2"), isa="native")[0] == "numerics may differ"
 
 
-def _overflowing(blas: str = "openblas 0.3.34.237.2 pthreads Haswell", forced: str = "Haswell") -> Image:
-    cpu = {"model": "AMD EPYC 9R45", "isa": "x86-64-v4", "cores": 2, "blas": ["gomp 1.0.0", blas]}
-    return described(cpu=cpu, env={"OPENBLAS_CORETYPE": forced} if forced else {})
-
-
-ZEN5 = HOST.replace(cpu_model="AMD EPYC 9R45", isa="x86-64-v4")
-
-
-def test_an_openblas_whose_pinned_kernels_overflow_on_this_cpu_is_told() -> None:
-    """Measured: SIGSEGV of NumPy 2.5.5 at 512 x 512 in float64 with OPENBLAS_CORETYPE=Haswell on Zen 5."""
-    found = verdict(_overflowing(), ZEN5)
-    assert found[0] == "numerics may differ"
-    assert "OpenBLAS 0.3.34 with cpu.isa portable on AMD EPYC 9R45 (x86-64-v4)" in found[1]
-    assert "segmentation fault" in found[1]
-
-
-@pytest.mark.parametrize(
-    ("image", "host", "isa"),
-    [
-        (_overflowing("openblas 0.3.31.188.0 pthreads Haswell"), ZEN5, "portable"),
-        (_overflowing("openblas 0.3.340 pthreads Haswell"), ZEN5, "portable"),
-        (_overflowing(forced=""), ZEN5, "portable"),
-        (_overflowing(), ZEN5, "native"),
-        (_overflowing(), ZEN5.replace(isa="x86-64-v3"), "portable"),
-        (_overflowing(), ZEN5.replace(cpu_model="Intel Xeon"), "portable"),
-    ],
-    ids=["another OpenBLAS", "a longer number", "not pinned", "native", "no AVX-512", "another maker"],
-)
-def test_any_other_is_not(image: Image, host: HostFacts, isa: str) -> None:
-    assert not any("OpenBLAS" in text for text in verdict(image, host, isa=isa))
-
-
 def test_a_cpu_below_every_wheel_will_not_run() -> None:
     assert verdict(described(), HOST.replace(isa="x86-64-v1"))[0] == "will not run"
 

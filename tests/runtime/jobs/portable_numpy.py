@@ -17,10 +17,13 @@ from sklearn.svm import SVC
 def results() -> dict[str, Any]:
     square = np.random.default_rng().standard_normal((97, 97))
     single = square.astype(np.float32)
+    long = np.random.default_rng().standard_normal((33, 1501))
     rows, labels = square[:, :7], (square[:, 8] > 0).astype(int)
     return {
         "matmul": square @ square,
         "matmul.float32": single @ single,
+        "matmul.long": long @ (long + 1).T,
+        "matmul.long.float32": long.astype(np.float32) @ (long + 1).astype(np.float32).T,
         "svd": np.linalg.svd(square)[1],
         "eigh": np.linalg.eigh(square + square.T)[0],
         "solve": np.linalg.solve(square, square[0]),
