@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from envlock.cli import plain, terminal
@@ -99,7 +100,7 @@ def _print(outlook: Outlook) -> None:
     for number, one in enumerate(outlook.layers, 1):
         size = "?" if one.size is None else f"{one.size / 1e6:.1f}"
         there = (_there(one, found) or "?" for found in outlook.registries.values())
-        table.add_row(str(number), size, one.state, *there, one.holds)
+        table.add_row(str(number), size, one.state, *there, escape(one.holds))
     terminal.out.print(table)
     built = sum(one.state == "build" for one in outlook.layers)
     told = [f"{outlook.platform}: {built} of {len(outlook.layers)} layers to build"]

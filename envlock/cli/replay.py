@@ -91,7 +91,7 @@ def command(
         plain.print_json(found)
     elif not quiet:
         print_comparison(done.comparison, ("recorded", "replayed"))
-        terminal.err.print(f"[dim]record {done.ran.file}[/]")
+        terminal.err.print(f"record {done.ran.file}", style="dim", markup=False)
     return 0 if done.comparison.verdict == "identical" else 1
 
 

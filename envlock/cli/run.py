@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from envlock.cli import execution, options, plain, terminal
 from envlock.replay import code
@@ -100,7 +101,7 @@ def command(
         return ask(asked, opened, job=choice.job(), check=check, quiet=quiet, numerics=numerics)
     places = Places(work=work, out=out or work / "out", record=record)
     if not quiet:
-        terminal.err.print(f"[dim]{_opening(asked)}[/]")
+        terminal.err.print(_opening(asked), style="dim", markup=False)
         execution.announce(numerics)
     opened, job = choice.open(progress), choice.job()
     ran = run(asked, opened, places, job=job, code_commit=code.commit(work), numerics=numerics)
@@ -181,14 +182,14 @@ def _print(ran: Ran) -> None:
         )
         return
     for warning in warnings(ran.record):
-        terminal.err.print(f"[yellow]warning[/] {warning}", markup=True)
+        terminal.err.print(f"[yellow]warning[/] {escape(warning)}")
     for output in ran.record.outputs:
         found = f"sha256:{output.sha256[:12]}…  {output.size} bytes" if output.sha256 else "[red]missing[/]"
-        terminal.err.print(f"  output  {output.path}  {found}")
+        terminal.err.print(f"  output  {escape(output.path)}  {found}")
     numerics = ran.record.fingerprint
     if numerics is not None:
         terminal.err.print(f"  numerics  {numerics.digest[:12]}  {numerics.count} operations")
-    terminal.err.print(f"  record  {ran.file}")
+    terminal.err.print(f"  record  {ran.file}", markup=False)
 
 
 def warnings(record: RunRecord) -> list[str]:

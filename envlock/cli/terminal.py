@@ -33,8 +33,12 @@ _END_OF_LINE = re.compile(r" +$", re.MULTILINE)
 class _Console(Console):
     """Leaves a reader that went away to :mod:`envlock.cli.main`, as every other print does.
 
-    Into a pipe or a file go no blanks at the end of a line, with which rich fills up columns.
+    Into a pipe or a file go no blanks at the end of a line, with which rich fills up columns. A name such as
+    ``docker:hand:1`` is no picture of a hand.
     """
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(highlight=False, soft_wrap=True, emoji=False, **named)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -49,8 +53,8 @@ class _Console(Console):
         self.file.flush()
 
 
-out = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNBOUNDED)
-err = _Console(stderr=True, highlight=False, soft_wrap=True)
+out = _Console(width=None if sys.stdout.isatty() else _UNBOUNDED)
+err = _Console(stderr=True)
 
 
 class _Amount(ProgressColumn):
@@ -78,7 +82,12 @@ class Bars:
         self._bars = self._new()
 
     def _new(self) -> RichProgress:
-        columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            _Amount(),
+            TimeElapsedColumn(),
+        )
         return RichProgress(*columns, console=self._console, transient=True)
 
     @contextmanager

@@ -39,3 +39,13 @@ def test_a_table_in_a_pipe_has_no_blanks_at_the_end_of_a_line(capsys: pytest.Cap
         "after",
         "",
     ]
+
+
+def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """rich draws ``:hand:`` as a hand and takes what stands in brackets for a style."""
+    terminal.out.print("docker:hand:1")
+    stream = io.StringIO()
+    with terminal.Bars(Console(file=stream, force_terminal=True, width=80)).task("x:hand:[bold] [/b]", 3):
+        pass
+    assert capsys.readouterr().out == "docker:hand:1\n"
+    assert "x:hand:[bold] [/b]" in stream.getvalue()

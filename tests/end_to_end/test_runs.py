@@ -57,6 +57,16 @@ def test_the_job_decides_the_exit_status(small: Built, namespaces: None, tmp_pat
     assert failed.returncode == 7, failed.stderr
 
 
+def test_brackets_of_the_job_are_told_as_they_are(small: Built, namespaces: None, tmp_path: Path) -> None:
+    """rich takes what stands in brackets for a style."""
+    command = small.command.moved(tmp_path)
+    where = ("--engine", "embedded", "--image", f"oci-archive:{small.archive}")
+    job = "import os; os.mkdir('out/fold[1] [b] ['); open('out/fold[1] [b] [/b].txt', 'w')"
+    told = command.run("run", "--seed", "1", *where, "--", "python", "-c", job)
+    assert told.returncode == 0, told.stderr
+    assert "fold[1] [b] [/b].txt" in told.stderr
+
+
 def test_an_image_that_is_not_there_is_the_runs_own_failure(small: Built, tmp_path: Path) -> None:
     missing = small.command.moved(tmp_path).run(
         "run", "--seed", "1", "--engine", "embedded", "--image", "oci-archive:none.tar", "--", "true"
