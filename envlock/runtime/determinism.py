@@ -10,6 +10,8 @@ Each variable, who needs it, and where it is known from (docs/runtime.md has the
 - OMP/OPENBLAS/MKL/NUMEXPR_NUM_THREADS: a reduction's order is its number of threads. MKL_DYNAMIC and
   OMP_DYNAMIC off: else 4 threads silently become 2 on 2 cores.
 - TF_NUM_INTRAOP_THREADS, TF_NUM_INTEROP_THREADS: TensorFlow ignores OMP_NUM_THREADS.
+- POLARS_MAX_THREADS=1: with two threads, sums of groups differ from run to run (polars issue 6157; measured
+  with 2.1).
 - TF_ENABLE_ONEDNN_OPTS=1: TensorFlow's x86 default, made explicit; more operations (38 of 40) agree
   between CPUs with it than without (35).
 - ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA, OPENBLAS_CORETYPE, NPY_DISABLE_CPU_FEATURES: kernels by the
@@ -37,19 +39,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HASH_SEED = "PYTHONHASHSEED"
-# What a GPU job pays for in speed.
+# What a job pays for in speed, on a GPU or with Polars.
 _COSTLY = (
     "CUBLAS_WORKSPACE_CONFIG",
     "NCCL_ALGO",
     "NCCL_NVLS_ENABLE",
     "NCCL_PROTO",
     "NVIDIA_TF32_OVERRIDE",
+    "POLARS_MAX_THREADS",
 )
 _X86 = ("x86_64", "amd64", "AMD64")
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tf-nightly", "intel-tensorflow")
 _OPENBLAS = ("numpy", "scipy", "jax")
+_POLARS = ("polars", "polars-lts-cpu", "polars-u64-idx")
 _MKL = ("torch", "mkl", "intel-numpy")
 _IMAGE = Layout()
 
@@ -101,6 +105,8 @@ def image_environment(
     if _any(_TENSORFLOW, packages):
         made["TF_NUM_INTRAOP_THREADS"] = made["TF_NUM_INTEROP_THREADS"] = str(threads)
         made["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    if _any(_POLARS, packages):
+        made["POLARS_MAX_THREADS"] = "1"
     if isa == "portable":
         made.update(_portable(packages, layout))
     if _uses_cuda(packages):
@@ -120,7 +126,7 @@ def job_environment(
 ) -> dict[str, str]:
     """Return the variables that a run wants: those of the image for its threads, isa and hash seed.
 
-    Under the level ``none`` nothing that costs a GPU speed is asked for; ``warn`` and ``strict`` want
+    Under the level ``none`` nothing that costs speed is asked for; ``warn`` and ``strict`` want
     the same variables and differ in what the import hook and :func:`resolve`'s caller do.
     """
     made = image_environment(threads=threads, isa=isa, packages=packages, machine=machine, layout=layout)

@@ -51,6 +51,7 @@ _TARGETS = {
     "multiprocessing.util": ("processes", "number_services"),
     "numba": ("frameworks.numba", "after_import"),
     "numpy.random": ("frameworks.numpy", "after_import"),
+    "polars": ("frameworks.polars", "after_import"),
     "random": ("frameworks.python", "after_import"),
     "sklearn.cluster._bisect_k_means": ("frameworks.sklearn", "after_kmeans"),
     "sklearn.cluster._kmeans": ("frameworks.sklearn", "after_kmeans"),

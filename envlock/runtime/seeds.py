@@ -57,6 +57,7 @@ LIBRARY_STREAMS = (
     ("jax", 64),
     ("cupy", 32),
     ("numba", 32),
+    ("polars", 64),
     ("lightgbm", 32),
     ("xgboost", 32),
 )

@@ -38,6 +38,16 @@ def test_torch_on_a_cpu_gets_the_avx2_paths_and_nothing_of_cuda() -> None:
     assert not [name for name in made if name.startswith(("CUBLAS", "NCCL", "NVIDIA", "TF_", "XLA"))]
 
 
+@pytest.mark.parametrize(("level", "threads"), [("strict", "1"), ("warn", "1"), ("none", None)])
+def test_polars_gets_one_thread_unless_nothing_shall_cost_speed(level: str, threads: str | None) -> None:
+    packages = {"polars-lts-cpu": "1.35.2"}
+    assert baked(packages)["POLARS_MAX_THREADS"] == "1"
+    made = determinism.job_environment(
+        level=level, threads=4, isa="native", packages=packages, machine="x86_64", hash_seed=1
+    )
+    assert made.get("POLARS_MAX_THREADS") == threads
+
+
 def test_native_leaves_every_choice_of_kernels_free() -> None:
     made = baked({"torch": "2.13.0+cpu", "numpy": "2.4.6", "tensorflow-cpu": "2.21.0"}, isa="native")
     assert not set(made) & {

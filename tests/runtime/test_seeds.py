@@ -134,9 +134,9 @@ def test_the_table_has_a_row_for_each_stream_and_rank() -> None:
     rows = seeds.table(Manifest(seed=42, experiment="demo"), 2)
     assert rows[0][:3] == ("python.hash", 32, "demo/trial/0/python.hash")
     assert ("torch", 64, "demo/trial/0/torch/rank/0", 1010300878742557109) in rows
-    assert len(rows) == 1 + 2 * 9
+    assert len(rows) == 1 + 2 * 10
     shared = seeds.table(Manifest(seed=42, seeding=SeedingPolicy(ranks="shared")), 4)
-    assert len(shared) == 10
+    assert len(shared) == 11
     with pytest.raises(InputError, match="no seed"):
         seeds.table(Manifest(), 1)
 
