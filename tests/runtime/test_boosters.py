@@ -1,4 +1,4 @@
-"""LightGBM, XGBoost, numba and Polars, simulated by modules that keep what they are given."""
+"""LightGBM, XGBoost and numba, simulated by modules that keep what they are given."""
 
 import json
 from pathlib import Path
@@ -35,8 +35,8 @@ held = {"numpy": (624, (1, 2)), "python": (7, (3, 2**32 - 1))}
 """
 
 
-def handed(stream: str, *child: str, bits: int = 32) -> int:
-    return seeds.derive(42, ("default", "trial/0", stream, "rank/0", *child), bits)
+def handed(stream: str, *child: str) -> int:
+    return seeds.derive(42, ("default", "trial/0", stream, "rank/0", *child), 32)
 
 
 def test_lightgbm_trains_with_the_runs_seed_threads_and_order_of_sums(image: FakeImage) -> None:
@@ -87,14 +87,6 @@ def test_numba_gets_a_seed_for_each_of_its_generators(image: FakeImage) -> None:
     code = "import json, numba\nfrom numba import _helperlib\nprint(json.dumps(_helperlib.given))\n"
     found = json.loads(image.job(code, "--seed", "42").stdout)
     assert found == {"numpy": handed("numba"), "python": handed("numba", "python")}
-
-
-def test_polars_is_seeded_and_the_jobs_own_seed_is_kept_and_told(image: FakeImage) -> None:
-    (image.packages / "polars.py").write_text("given = []\nset_random_seed = given.append\n")
-    done = image.job("import polars\npolars.set_random_seed(7)\nprint(*polars.given)", "--seed", "42")
-    assert done.stdout == f"{handed('polars', bits=64)} 7\n"
-    (told,) = done.record.reseedings
-    assert (told.function, told.value) == ("polars.set_random_seed", "7")
 
 
 def test_each_of_numbas_generators_goes_on_from_a_checkpoint(image: FakeImage) -> None:
