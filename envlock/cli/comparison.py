@@ -11,8 +11,13 @@ from envlock.core.printable import printable
 from envlock.replay.compare import Comparison, OutputComparison
 from envlock.replay.contents.findings import Distance, Inside, PartDifference
 from envlock.replay.context import Difference
+from envlock.replay.trace.parting import Parting
 from envlock.runtime.fingerprint.agreement import named
+from envlock.runtime.trace.event import Event
 
+_TRACE_HINT = (
+    ", or `determinism: {trace: modules}` in both runs, with which this names the first tensor that differs"
+)
 _SHORT = 12
 _MOST_REASONS = 12
 _MOST_PARTS = 5
@@ -37,17 +42,60 @@ def print_comparison(comparison: Comparison, titles: tuple[str, ...]) -> None:
     for output in comparison.outputs:
         for found in output.inside:
             _print_inside(found, titles, judged=output.match == "same values")
+    for line in _explanations(comparison, titles):
+        terminal.out.print(line)
+
+
+def _explanations(comparison: Comparison, titles: tuple[str, ...]) -> Iterator[str]:
+    """Yield where the runs part, and what may be the reason."""
+    yield from _partings(comparison, titles)
     word = "why" if comparison.verdict == "different" else "although"
     for difference in comparison.differences[:_MOST_REASONS]:
-        terminal.out.print(f"[bold]{word}[/]  {_reason(difference)}")
+        yield f"[bold]{word}[/]  {_reason(difference)}"
     hidden = len(comparison.differences) - _MOST_REASONS
     if hidden > 0:
-        terminal.out.print(f"     and {hidden} more: --json lists them all")
-    for line in _numerics(comparison, word):
-        terminal.out.print(line)
+        yield f"     and {hidden} more: --json lists them all"
+    yield from _numerics(comparison, word)
     if comparison.verdict == "different":
-        for line in _not_repeating(comparison):
-            terminal.out.print(line)
+        yield from _not_repeating(comparison)
+
+
+def _partings(comparison: Comparison, titles: tuple[str, ...]) -> Iterator[str]:
+    """Yield where traced runs part, the processes that do first."""
+    found = sorted(comparison.partings, key=lambda one: one.how == "alike")
+    for one in found[:_MOST_PARTS]:
+        of = f" in {titles[one.run]}" if len(titles) > _PAIR else ""
+        yield f"[bold]trace[/]  {escape(printable(f'{one.process}{of}: {_parting(one, titles)}'))}"
+    if len(found) > _MOST_PARTS:
+        yield f"       and {len(found) - _MOST_PARTS} more processes: --json lists them all"
+
+
+def _parting(found: Parting, titles: tuple[str, ...]) -> str:
+    if found.how == "unread":
+        return f"not compared: {found.reason}"
+    alike = _count(found.compared, "tensor")
+    if found.how == "alike":
+        return f"all {alike} alike: what differs comes after them, or is no part of a trace"
+    if found.how == "values" and found.first is not None:
+        return f"after {alike} alike, step {found.first.step}: {_told(found.first)}, differs"
+    first, second = (
+        f"{title} has {'nothing' if event is None else f'step {event.step}, {_told(event)}'}"
+        for title, event in ((titles[0], found.first), (titles[found.run], found.second))
+    )
+    return f"after {alike} alike, {first}; {second}"
+
+
+def _told(event: Event) -> str:
+    """Return which tensor the event is."""
+    of = f" of {event.where}" if event.where else ""
+    told = {
+        "input": f"input {event.name}{of}",
+        "op": f"{event.name} in {event.where or 'no module'}",
+        "module": f"result {event.name}{of}" if event.name else f"the result{of}",
+        "gradient": f"the gradient of {event.name} before the step{of}",
+        "parameter": f"{event.name} after the step{of}",
+    }
+    return f"{told[event.kind]}, {event.shape}"
 
 
 def _not_repeating(comparison: Comparison) -> Iterator[str]:
@@ -61,6 +109,7 @@ def _not_repeating(comparison: Comparison) -> Iterator[str]:
         yield (
             "[bold]why[/]  nothing recorded differs: the job itself does not repeat. "
             "Try `determinism: strict`, which refuses what can't be made deterministic"
+            f"{'' if comparison.partings else _TRACE_HINT}"
         )
 
 

@@ -20,6 +20,7 @@ from typing import Literal
 
 from envlock.replay.contents.findings import Inside, PartDifference
 from envlock.replay.context import Difference, differences, suspects
+from envlock.replay.trace.parting import Parting
 from envlock.runtime.errors import InputError
 from envlock.runtime.fingerprint.agreement import Agreement, agree
 from envlock.runtime.image import Gap
@@ -57,6 +58,8 @@ class Comparison:
     """Places of the job and what no seed repeats there, whether or not results differ."""
     numerics: Agreement | None
     """How the fingerprints compare; None where fewer than two records hold one."""
+    partings: tuple[Parting, ...] = ()
+    """Where traced runs part, one for each process and run, where outputs differ."""
 
     @property
     def unequal(self) -> tuple[OutputComparison, ...]:
@@ -64,8 +67,12 @@ class Comparison:
         return tuple(output for output in self.outputs if output.match not in _SAME)
 
 
-def compare(records: tuple[RunRecord, ...], inside: tuple[Inside, ...] = ()) -> Comparison:
-    """Compare two or more records. ``inside``: what was found in outputs whose bytes differ.
+def compare(
+    records: tuple[RunRecord, ...], inside: tuple[Inside, ...] = (), partings: tuple[Parting, ...] = ()
+) -> Comparison:
+    """Compare two or more records.
+
+    ``inside``: what was found in outputs whose bytes differ; ``partings``: in traces of runs that differ.
 
     Raises InputError for a run that did not end, and when no record has a hashed output.
     """
@@ -90,6 +97,7 @@ def compare(records: tuple[RunRecord, ...], inside: tuple[Inside, ...] = ()) -> 
         differences=differences(records),
         suspects=suspects(records),
         numerics=_numerics(records),
+        partings=partings,
     )
 
 
@@ -114,6 +122,7 @@ def to_document(comparison: Comparison) -> dict[str, object]:
         ],
         "suspects": [one.as_dict() for one in comparison.suspects],
         "numerics": None if comparison.numerics is None else _numerics_document(comparison.numerics),
+        "trace": [_parting_document(one) for one in comparison.partings],
     }
 
 
@@ -139,6 +148,18 @@ def _part_document(part: PartDifference) -> dict[str, object]:
 def _number(value: float | None) -> float | str | None:
     """Return a number that JSON has; infinity, which it lacks, is text."""
     return value if value is None or math.isfinite(value) else str(value)
+
+
+def _parting_document(found: Parting) -> dict[str, object]:
+    return {
+        "run": found.run,
+        "process": found.process,
+        "how": found.how,
+        "compared": found.compared,
+        "first": None if found.first is None else found.first.as_dict(),
+        "second": None if found.second is None else found.second.as_dict(),
+        "reason": found.reason,
+    }
 
 
 def _numerics(records: tuple[RunRecord, ...]) -> Agreement | None:

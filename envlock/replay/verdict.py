@@ -1,9 +1,10 @@
-"""The verdict on runs: from their records, and from inside their outputs where bytes are not the same."""
+"""The verdict on runs: from their records and, where bytes are not the same, outputs and traces."""
 
 from collections.abc import Sequence
 
 from envlock.replay.compare import Comparison, compare
 from envlock.replay.recorded import Recorded
+from envlock.replay.trace.reading import partings
 
 
 def verdict(runs: Sequence[Recorded]) -> Comparison:
@@ -15,4 +16,4 @@ def verdict(runs: Sequence[Recorded]) -> Comparison:
     # NumPy is slow to import, and most comparisons end before.
     from envlock.replay.contents.inside import inside  # noqa: PLC0415
 
-    return compare(records, tuple(inside(runs)))
+    return compare(records, tuple(inside(runs)), partings(runs))

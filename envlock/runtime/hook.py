@@ -38,6 +38,7 @@ _TARGETS = {
     "jax": ("frameworks.jax", "after_import"),
     "joblib.externals.loky.process_executor": ("tasks", "number_executor"),
     "joblib.parallel": ("tasks", "number_joblib"),
+    "keras.src.callbacks.callback_list": ("trace.keras", "after_import"),
     "lightgbm": ("frameworks.lightgbm", "after_import"),
     "loky.process_executor": ("tasks", "number_executor"),
     # A copy of multiprocessing that pickles by dill: Hugging Face datasets, pathos.

@@ -37,7 +37,7 @@ def checked_inputs(inputs: Sequence[Input], work: str) -> tuple[FileHash, ...]:
         files = tuple(_files(one.path, work))
         if not files:
             raise RefusedError("an input is missing", where=one.path, hint=f"is it mounted under {work}?")
-        hashes = [_hashed(name, path) for name, path in files]
+        hashes = [hashed(name, path) for name, path in files]
         if one.sha256 is not None and [one.sha256] != [file.sha256 for file in hashes]:
             raise RefusedError(
                 "an input has changed",
@@ -55,7 +55,7 @@ def declared(outputs: Sequence[Output], work: str) -> tuple[FileHash, ...]:
     found: list[FileHash] = []
     for one in outputs:
         files = tuple(_files(one.path, work))
-        found += [_hashed(name, path, one.compare) for name, path in files]
+        found += [hashed(name, path, one.compare) for name, path in files]
         if not files:
             found.append(FileHash(one.path, None, None, one.compare))
     return tuple(found)
@@ -70,7 +70,7 @@ def snapshot(out: str) -> dict[str, FileState]:
 def written_since(before: dict[str, FileState], out: str) -> tuple[FileHash, ...]:
     """Return the hashes of what is new or changed under ``out``, by absolute path."""
     after = snapshot(out)
-    return tuple(_hashed(path, path) for path in sorted(after) if after[path] != before.get(path))
+    return tuple(hashed(path, path) for path in sorted(after) if after[path] != before.get(path))
 
 
 def _files(name: str, work: str) -> Iterator[tuple[str, str]]:
@@ -101,7 +101,8 @@ def _state(path: str) -> FileState | None:
     return FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def _hashed(name: str, path: str, compare: str = "bytes") -> FileHash:
+def hashed(name: str, path: str, compare: str = "bytes") -> FileHash:
+    """Return the file's hash under ``name``; none where it can't be read."""
     # Imported here: it loads OpenSSL, and many runs have nothing to hash.
     import hashlib
 

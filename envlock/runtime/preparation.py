@@ -47,6 +47,8 @@ _ENTRYPOINTS_OWN = (
     "ENVLOCK_MANIFEST",
     "ENVLOCK_QUIET",
     "ENVLOCK_RECORD",
+    "ENVLOCK_TRACE",
+    "ENVLOCK_TRACE_TO",
 )
 _IMAGES_OWN = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "PYTHONPATH", "USER")
 
@@ -124,22 +126,17 @@ def refuse(prepared: Prepared) -> None:
             where=prepared.second_envlock,
             hint="capture the environment without it, or take it off PYTHONPATH",
         )
-    if asked.determinism.trace != "none":
-        raise RefusedError(
-            "tracing is not there yet",
-            where="determinism.trace",
-            expected="none",
-            found=asked.determinism.trace,
-            hint="have the job itself print hashes of what you suspect, and compare the outputs",
-        )
     _refuse_switches(prepared)
     _refuse_host(prepared)
 
 
-def job_environment(prepared: Prepared, *, run: str, spool: str | None, quiet: bool) -> dict[str, str]:
+def job_environment(
+    prepared: Prepared, *, run: str, spool: str | None, trace: str | None, quiet: bool
+) -> dict[str, str]:
     """Return the job's environment with what the import hook reads in it.
 
-    ``run`` is the run's name, ``spool`` the directory where processes tell what they did.
+    ``run`` is the run's name, ``spool`` the directory where processes tell what they did, ``trace`` the one
+    where they write what they compute.
     """
     asked = prepared.manifest
     made = {name: value for name, value in prepared.environ.items() if name not in _ENTRYPOINTS_OWN}
@@ -156,6 +153,8 @@ def job_environment(prepared: Prepared, *, run: str, spool: str | None, quiet: b
     made[identity.VARIABLE] = f"0|{prepared.rank.signature}|"
     if spool:
         made[spools.VARIABLE] = spool
+    if trace:
+        made.update(ENVLOCK_TRACE=asked.determinism.trace, ENVLOCK_TRACE_TO=trace)
     if quiet:
         made["ENVLOCK_QUIET"] = "1"
     return made

@@ -40,6 +40,14 @@ class FileHash(Value):
     compare: str = "bytes"
 
 
+class Trace(Value):
+    """What the processes of the run traced: a file each, in ``directory`` among the records."""
+
+    level: str
+    directory: str
+    files: tuple[FileHash, ...] = ()
+
+
 class KeptSwitch(Value):
     """A determinism variable that the user set, and what envlock would have set ("": nothing)."""
 
@@ -86,6 +94,8 @@ class RunRecord(Value):
     splits: tuple[Split, ...] = ()
     fingerprint: Fingerprint | None = None
     """Of the host's numerics, where it was asked for."""
+    trace: Trace | None = None
+    """Where ``determinism.trace`` was asked for."""
 
 
 def file_name(record: RunRecord) -> str:
@@ -133,6 +143,7 @@ def to_json(record: RunRecord) -> bytes:
         },
         "gaps": [one.as_dict() for one in record.gaps],
         "fingerprint": None if record.fingerprint is None else _fingerprint_document(record.fingerprint),
+        "trace": None if record.trace is None else _trace_document(record.trace),
     }
     return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
 
@@ -187,6 +198,7 @@ def parse(data: bytes, where: str) -> RunRecord:
         reseedings=tuple(map(told.reseeding_of, top.mappings("reseedings"))),
         splits=tuple(map(told.split_of, top.mappings("splits"))),
         fingerprint=None if top.get("fingerprint") is None else _fingerprint(top.mapping("fingerprint")),
+        trace=None if top.get("trace") is None else _trace(top.mapping("trace")),
     )
 
 
@@ -237,6 +249,19 @@ def _fingerprint(section: Mapping) -> Fingerprint:
     from envlock.runtime.fingerprint.document import parse
 
     return parse(section)
+
+
+def _trace_document(trace: Trace) -> dict[str, object]:
+    files = [{"path": one.path, "sha256": one.sha256, "size": one.size} for one in trace.files]
+    return {"level": trace.level, "directory": trace.directory, "files": files}
+
+
+def _trace(section: Mapping) -> Trace:
+    return Trace(
+        section.choice("level", manifest.TRACES, "none"),
+        section.text("directory", None),
+        tuple(map(_file, section.mappings("files"))),
+    )
 
 
 def _rank(section: Mapping) -> Rank:

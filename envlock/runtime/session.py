@@ -13,6 +13,7 @@ from envlock.runtime.masking import MASK
 from envlock.runtime.preparation import Prepared
 from envlock.runtime.record import FileHash, KeptSwitch, RunRecord
 from envlock.runtime.told import HandedSeed
+from envlock.runtime.trace import files as traces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,13 +34,20 @@ def run(prepared: Prepared, given: Options, layout: Layout) -> int:
     _say(given, report.opening(prepared, given, path, unwritable))
     before = outputs.snapshot(layout.out)
     directory = _spool(layout)
+    level = prepared.manifest.determinism.trace
+    place, untraced = (
+        traces.make(_records(layout), record.file_name(begun)) if level != "none" else (None, ())
+    )
     try:
-        environ = preparation.job_environment(prepared, run=begun.run, spool=directory, quiet=given.quiet)
+        environ = preparation.job_environment(
+            prepared, run=begun.run, spool=directory, trace=place, quiet=given.quiet
+        )
         ended = _job(prepared, environ)
         heard = told.read(spool.merge(directory) if directory else ())
     finally:
         if directory:
             spool.remove(directory)
+    traced, incomplete = traces.collected(level, place) if place else (None, ())
     done = begun.replace(
         state="killed" if ended.signal else "failed" if ended.status else "finished",
         ended=_now(),
@@ -48,8 +56,9 @@ def run(prepared: Prepared, given: Options, layout: Layout) -> int:
         nondeterministic=heard.nondeterministic,
         reseedings=heard.reseedings,
         splits=heard.splits,
-        gaps=tuple(sorted({*begun.gaps, *heard.gaps})),
+        gaps=tuple(sorted({*begun.gaps, *heard.gaps, *untraced, *incomplete})),
         outputs=_outputs(prepared, layout, before),
+        trace=traced,
     )
     failed = None if unwritable else _write(path, done, durable=True)
     if failed:

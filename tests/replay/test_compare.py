@@ -245,6 +245,7 @@ def test_the_document_holds_everything() -> None:
         "differences": [],
         "suspects": [],
         "numerics": None,
+        "trace": [],
     }
 
 

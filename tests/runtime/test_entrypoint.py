@@ -217,7 +217,6 @@ def test_a_hash_seed_of_the_users_is_kept(image: FakeImage) -> None:
             {},
             "this host is not like the captured one",
         ),
-        ("determinism: {trace: steps}", {}, "tracing is not there yet: determinism.trace: expected none"),
         ("unknown: 1", {}, "unknown key: run.yaml: unknown"),
         ("", {"PYTHONPATH": "second"}, "a second envlock is on the job's path: second/envlock"),
         ("", {"ENVLOCK_SEED": "x"}, "not a number: ENVLOCK_SEED"),

@@ -19,7 +19,7 @@ def find(output: FileHash, record: Path, outputs: Path | None) -> Path | None:
     where `envlock run` and `envlock replay` put both, beside the record, and in a directory of its name. Only
     a file with the recorded hash is the one.
     """
-    directories = (outputs,) if outputs else tuple(_around(record.absolute()))
+    directories = (outputs,) if outputs else tuple(around(record.absolute()))
     for place in (place for directory in directories for place in _candidates(output, directory)):
         if (
             place.is_file()
@@ -30,7 +30,7 @@ def find(output: FileHash, record: Path, outputs: Path | None) -> Path | None:
     return None
 
 
-def _around(record: Path) -> Iterator[Path]:
+def around(record: Path) -> Iterator[Path]:
     """Yield directories that may have been the run's ``--out``."""
     if record.parent.name == _RECORDS:
         yield record.parent.parent

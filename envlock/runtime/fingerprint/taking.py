@@ -56,7 +56,7 @@ def added(prepared: Prepared, given: Options, layout: Layout) -> Prepared:
     from envlock.runtime import preparation
 
     against = document.read(given.against) if given.against else None
-    environ = preparation.job_environment(prepared, run="fingerprint", spool=None, quiet=True)
+    environ = preparation.job_environment(prepared, run="fingerprint", spool=None, trace=None, quiet=True)
     made = take(prepared, layout, environ, quiet=given.quiet)
     if against is None:
         return prepared.replace(fingerprint=made)

@@ -11,6 +11,8 @@ it together (pytorch issue 188792) and has been seen to be wrong by thousands of
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -62,6 +64,10 @@ def after_import(module: Any) -> None:
             manual_seed(frameworks.take("torch", 64))
 
     frameworks.register("torch", seed)
+    if os.environ.get("ENVLOCK_TRACE_TO"):
+        from envlock.runtime.trace import torch as tracing
+
+        tracing.after_import(module)
 
 
 def _seed_unseeded(torch: Any, manual_seed: Any) -> None:

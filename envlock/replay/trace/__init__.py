@@ -1,0 +1,1 @@
+"""Where two traced runs part first (docs/trace.md)."""

@@ -1,0 +1,5 @@
+"""What a run computes, tensor by tensor: ``determinism: {trace: steps | modules | ops}`` (docs/trace.md).
+
+Each process of the job writes a digest of each tensor, in the order in which they come, to a file of its
+own; ``compare`` finds where two runs part first. Nothing here is imported without a trace.
+"""
