@@ -94,9 +94,10 @@ def _splits(record: RunRecord) -> dict[str, str]:
 
 
 def _variables(record: RunRecord) -> dict[str, str]:
-    """Return the determinism variables in force; those that the user kept beat the others."""
+    """Return the manifest's variables and the determinism ones in force; what the user kept beats these."""
+    values = dict(record.manifest.env)
     # The hash seed is a seed, and stands among them.
-    values = {name: value for name, value in record.switches if name != "PYTHONHASHSEED"}
+    values.update((name, value) for name, value in record.switches if name != "PYTHONHASHSEED")
     values.update((kept.name, kept.value) for kept in record.kept)
     return {f"variable {name}": value for name, value in values.items()}
 

@@ -178,6 +178,7 @@ def test_a_fact_of_the_run_that_differs_is_named(
             ("tree, ranks distinct", "uniform, ranks distinct"),
         ),
         ({"determinism": Determinism("none")}, "determinism", ("warn", "none")),
+        ({"env": (("RATE", "0.1"),)}, "variable RATE", (None, "0.1")),
     ],
 )
 def test_a_choice_of_the_manifest_that_differs_is_named(
