@@ -15,9 +15,10 @@ does not know of a trace is traced. They read and never write; a failure of ours
 from __future__ import annotations
 
 import ctypes
+import gc
 from _thread import get_ident
 
-from envlock.runtime.trace import writer
+from envlock.runtime.trace import event, writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class _Tracer:
         self.inside: dict[int, list[str]] = {}
         self.paths: Any = WeakIdKeyDictionary()
         self.names: Any = WeakIdKeyDictionary()
+        self.named: Any = WeakIdKeyDictionary()
         self.busy: set[int] = set()
         self.operations: dict[Any, str | None] = {}
 
@@ -75,18 +77,16 @@ class _Tracer:
         if not inside:
             if module not in self.paths:
                 self.name(module)
-            if writer.level() != "steps":
-                for name, tensor in _tensors(self.torch, args):
-                    self.write("input", type(module).__name__, name, tensor)
+            for name, tensor in _tensors(self.torch, args):
+                self.write("input", type(module).__name__, name, tensor)
         inside.append(self.paths.get(module) or type(module).__name__)
 
     def left(self, _module: Any, _args: Any, result: Any) -> None:
         """Tell what the module returned, and go outside of it."""
         inside = self.inside.get(get_ident())
         where = inside.pop() if inside else ""
-        if writer.level() != "steps":
-            for name, tensor in _tensors(self.torch, result):
-                self.write("module", where, name, tensor)
+        for name, tensor in _tensors(self.torch, result):
+            self.write("module", where, name, tensor)
 
     def name(self, root: Any) -> None:
         """Learn the paths of the modules and parameters that ``root`` has now."""
@@ -95,6 +95,16 @@ class _Tracer:
             self.paths[module] = f"{top}.{path}" if path else top
         for path, parameter in root.named_parameters():
             self.names[parameter] = path
+
+    def name_all(self) -> None:
+        """Name the parts of every module that there is: without hooks in them nobody says which run."""
+        module = self.torch.nn.Module
+        # By type: isinstance would ask objects that pretend to be of another class.
+        found = [one for one in gc.get_objects() if issubclass(type(one), module)]
+        parts = {id(part) for one in found for part in (vars(one).get("_modules") or {}).values()}
+        for one in found:
+            if id(one) not in parts:
+                self.name(one)
 
     def before_step(self, optimizer: Any, _args: Any, _kwargs: Any) -> None:
         """Tell the gradients that an optimizer is about to use."""
@@ -110,11 +120,13 @@ class _Tracer:
 
     def parameters(self, optimizer: Any) -> Iterator[tuple[str, Any]]:
         """Yield (name, tensor) of what ``optimizer`` works on; those of no module have a number."""
-        number = 0
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                yield self.names.get(parameter, str(number)), parameter
-                number += 1
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        if optimizer not in self.named:
+            self.named[optimizer] = True
+            if not all(parameter in self.names for parameter in parameters):
+                self.name_all()
+        for number, parameter in enumerate(parameters):
+            yield self.names.get(parameter, str(number)), parameter
 
     def operation(self, function: Any, result: Any) -> None:
         """Tell what an operation returned."""
@@ -142,15 +154,17 @@ class _Tracer:
     def digest(self, tensor: Any) -> str:
         """Return the digest of a tensor's bytes, from whatever device."""
         if tensor.layout != self.torch.strided or tensor.device.type == "meta" or tensor.is_quantized:
-            return "?"
+            return event.UNREAD
         try:
             plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
             size = plain.numel() * plain.element_size()
-            data = (ctypes.c_char * size).from_address(plain.data_ptr()) if size else b""
+            address = plain.data_ptr()
         except (RuntimeError, NotImplementedError):
             # Tensors of vmap and of compilers, which hold no numbers.
-            return "?"
-        return writer.digest_of(data)
+            return event.UNREAD
+        if size and not address:
+            return event.UNREAD
+        return writer.digest_of((ctypes.c_char * size).from_address(address) if size else b"")
 
 
 def after_import(torch: Any) -> None:
@@ -159,9 +173,10 @@ def after_import(torch: Any) -> None:
     from torch.optim import optimizer as optimizers
 
     tracer = _Tracer(torch)
-    modules.register_module_forward_pre_hook(tracer.guarded(tracer.entered))
-    # Also when forward raises, or the way back out would be lost.
-    modules.register_module_forward_hook(tracer.guarded(tracer.left), always_call=True)
+    if writer.level() != "steps":
+        modules.register_module_forward_pre_hook(tracer.guarded(tracer.entered))
+        # Also when forward raises, or the way back out would be lost.
+        modules.register_module_forward_hook(tracer.guarded(tracer.left), always_call=True)
     optimizers.register_optimizer_step_pre_hook(tracer.guarded(tracer.before_step))
     optimizers.register_optimizer_step_post_hook(tracer.guarded(tracer.after_step))
     if writer.level() == "ops":
