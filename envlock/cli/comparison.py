@@ -16,7 +16,7 @@ from envlock.runtime.fingerprint.agreement import named
 from envlock.runtime.trace.event import Event
 
 _TRACE_HINT = (
-    ", or `determinism: {trace: modules}` in both runs, with which this names the first tensor that differs"
+    ", or `envlock run --trace modules` for both runs, with which this names the first tensor that differs"
 )
 _SHORT = 12
 _MOST_REASONS = 12

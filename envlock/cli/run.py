@@ -14,7 +14,7 @@ from envlock.replay.run import Numerics, Places, Ran, ask, run
 from envlock.runtime import decimals, names
 from envlock.runtime.errors import UsageError
 from envlock.runtime.fingerprint import document
-from envlock.runtime.manifest import Manifest
+from envlock.runtime.manifest import TRACES, Manifest
 from envlock.runtime.record import RunRecord
 
 
@@ -30,6 +30,11 @@ from envlock.runtime.record import RunRecord
 )
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Trial of the experiment.")
 @click.option("--experiment", metavar="NAME", help="Experiment that the seeds belong to.")
+@click.option(
+    "--trace",
+    type=click.Choice(TRACES),
+    help="Write down what is computed; envlock compare finds where runs part (default: the manifest's).",
+)
 @execution.options
 @click.option(
     "--out",
@@ -65,6 +70,7 @@ def command(
     seed: str | None,
     trial: int | None,
     experiment: str | None,
+    trace: str | None,
     image: str | None,
     engine: str,
     user: str | None,
@@ -87,11 +93,12 @@ def command(
     envlock run --seed 42 -- python train.py
     envlock run run.yaml --seed 43 --out results/43
     envlock run run.yaml --engine docker --image docker:team/exp:1
+    envlock run run.yaml --trace modules --out results/42
     envlock run --fingerprint >this-host.json
     envlock run --check --against out/records/RECORD.json
     """
     numerics = Numerics(take=fingerprint, against=_readable(against))
-    asked = _asked(manifest, seed=seed, trial=trial, experiment=experiment)
+    asked = _asked(manifest, seed=seed, trial=trial, experiment=experiment, trace=trace)
     if not (asked.command or check or numerics.arguments):
         raise _nothing_to_run()
     progress = plain.progress(quiet=quiet)
@@ -112,7 +119,9 @@ def command(
     return ran.exit_status
 
 
-def _asked(file: Path | None, *, seed: str | None, trial: int | None, experiment: str | None) -> Manifest:
+def _asked(
+    file: Path | None, *, seed: str | None, trial: int | None, experiment: str | None, trace: str | None
+) -> Manifest:
     """Return the manifest with the options applied and a seed, drawn if nobody gave one."""
     words = execution.words()
     found = read_manifest(file) if file else Manifest()
@@ -120,6 +129,7 @@ def _asked(file: Path | None, *, seed: str | None, trial: int | None, experiment
         seed=_seed(seed, found.seed),
         trial=found.trial if trial is None else trial,
         experiment=_experiment(experiment, found.experiment),
+        determinism=found.determinism.replace(trace=trace or found.determinism.trace),
         command=words or found.command,
     )
 

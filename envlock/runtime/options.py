@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from envlock.runtime import decimals, names
 from envlock.runtime.errors import RefusedError
-from envlock.runtime.manifest import LEVELS, Manifest
+from envlock.runtime.manifest import LEVELS, TRACES, Manifest
 from envlock.runtime.value import Value
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ _VALUED = {
     "--experiment": "ENVLOCK_EXPERIMENT",
     "--manifest": "ENVLOCK_MANIFEST",
     "--determinism": "ENVLOCK_DETERMINISM",
+    "--trace": "ENVLOCK_TRACE",
     "--record": "ENVLOCK_RECORD",
     "--against": "ENVLOCK_AGAINST",
 }
@@ -40,6 +41,7 @@ Usage: docker run IMAGE [OPTIONS] [--] COMMAND…
   --experiment NAME    experiment that the seeds belong to
   --manifest FILE      run manifest, YAML or JSON
   --determinism LEVEL  strict (refuse) | warn (deterministic variants on, the rest recorded) | none
+  --trace LEVEL        none | steps | modules | ops: write down what is computed, for envlock compare
   --record FILE        where the run record goes (default: /out/records)
   --check              say how this host compares with the captured one, and run nothing
   --fingerprint        hash what the frameworks compute on this host: into the run record, or, without
@@ -62,6 +64,7 @@ class Options(Value):
     experiment: str | None = None
     manifest: str | None = None
     level: str | None = None
+    trace: str | None = None
     record: str | None = None
     check: bool = False
     fingerprint: bool = False
@@ -77,7 +80,9 @@ class Options(Value):
             seed=found.seed if self.seed is None else self.seed,
             trial=found.trial if self.trial is None else self.trial,
             experiment=found.experiment if self.experiment is None else self.experiment,
-            determinism=determinism.replace(level=self.level or determinism.level),
+            determinism=determinism.replace(
+                level=self.level or determinism.level, trace=self.trace or determinism.trace
+            ),
             command=self.command or found.command,
         )
 
@@ -100,7 +105,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         trial=_number(given.get("--trial")),
         experiment=_name(given.get("--experiment")),
         manifest=_text(given.get("--manifest")),
-        level=_level(given.get("--determinism")),
+        level=_one_of(LEVELS, given.get("--determinism")),
+        trace=_one_of(TRACES, given.get("--trace")),
         record=_text(given.get("--record")),
         check=switches["--check"],
         fingerprint=switches["--fingerprint"] or bool(given.get("--against")),
@@ -157,9 +163,9 @@ def _name(given: tuple[str, str] | None) -> str | None:
     return given[1]
 
 
-def _level(given: tuple[str, str] | None) -> str | None:
+def _one_of(levels: tuple[str, ...], given: tuple[str, str] | None) -> str | None:
     if given is None:
         return None
-    if given[1] not in LEVELS:
-        raise RefusedError("unknown level", where=given[0], expected=" | ".join(LEVELS), found=repr(given[1]))
+    if given[1] not in levels:
+        raise RefusedError("unknown level", where=given[0], expected=" | ".join(levels), found=repr(given[1]))
     return given[1]

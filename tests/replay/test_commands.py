@@ -87,6 +87,19 @@ def test_run_as_json_ends_standard_error_with_one_line(
     assert [output["path"] for output in summary["outputs"]] == ["/out/result"]
 
 
+def test_run_traces_what_the_option_says(envlock: Command, image: Path, namespaces: None) -> None:
+    status, _, err = envlock(
+        "run", "--seed", "1", "--trace", "steps", "--image", image, "--", "sh", "-c", SEEDED
+    )
+    assert status == 0, err
+    (file,) = Path("out/records").glob("*.json")
+    found = records.parse(file.read_bytes(), str(file))
+    assert found.trace is not None
+    assert (found.trace.level, found.trace.files) == ("steps", ())
+    assert (file.parent / found.trace.directory).is_dir()
+    assert "determinism.trace" in {one.subject for one in found.gaps}
+
+
 def test_run_quietly_says_nothing(envlock: Command, image: Path, namespaces: None) -> None:
     assert envlock("run", "-q", "--seed", "1", "--image", image, "--", "sh", "-c", ":") == (0, "", "")
 

@@ -9,14 +9,17 @@ from envlock.runtime.options import Options
 
 
 def test_every_option_is_read() -> None:
-    argv = "--seed 42 --trial=3 --experiment demo --manifest run.yaml --determinism strict --record r.json"
-    found = options.parse([*argv.split(), "--check", "--quiet", "--help", "python", "--seed", "1"], {})
+    argv = "--seed 42 --trial=3 --experiment demo --manifest run.yaml --determinism strict --trace ops"
+    found = options.parse(
+        [*argv.split(), "--record", "r.json", "--check", "--quiet", "--help", "python", "--seed", "1"], {}
+    )
     assert found == Options(
         seed=42,
         trial=3,
         experiment="demo",
         manifest="run.yaml",
         level="strict",
+        trace="ops",
         record="r.json",
         check=True,
         help=True,
@@ -34,6 +37,7 @@ def test_a_flag_beats_a_variable() -> None:
 def test_options_beat_the_manifest_and_leave_the_rest() -> None:
     found = Manifest(seed=1, trial=2, experiment="a", command=("x",), determinism=Determinism(trace="ops"))
     assert Options().applied_to(found) == found
+    assert Options(trace="steps").applied_to(found).determinism == Determinism(trace="steps")
     changed = Options(seed=0, trial=0, experiment="b", level="none", command=("y",)).applied_to(found)
     assert changed == Manifest(
         seed=0, experiment="b", command=("y",), determinism=Determinism(level="none", trace="ops")
@@ -66,6 +70,7 @@ def test_options_end_at_the_first_word_or_at_two_dashes(argv: list[str], command
         (["--trial", "x"], "not a number: --trial"),
         (["--experiment", "/a"], "not an experiment's name: --experiment"),
         (["--determinism", "on"], "unknown level: --determinism: expected none | warn | strict"),
+        (["--trace", "all"], "unknown level: --trace: expected none | steps | modules | ops"),
     ],
 )
 def test_what_cannot_be_used_is_refused(argv: list[str], message: str) -> None:
