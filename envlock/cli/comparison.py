@@ -7,13 +7,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from envlock.cli import terminal
+from envlock.cli.partings import partings
 from envlock.core.printable import printable
 from envlock.replay.compare import Comparison, OutputComparison
 from envlock.replay.contents.findings import Distance, Inside, PartDifference
 from envlock.replay.context import Difference
-from envlock.replay.trace.parting import Parting
 from envlock.runtime.fingerprint.agreement import named
-from envlock.runtime.trace.event import Event
 
 _TRACE_HINT = (
     ", or `envlock run --trace modules` for both runs, with which this names the first tensor that differs"
@@ -48,7 +47,7 @@ def print_comparison(comparison: Comparison, titles: tuple[str, ...]) -> None:
 
 def _explanations(comparison: Comparison, titles: tuple[str, ...]) -> Iterator[str]:
     """Yield where the runs part, and what may be the reason."""
-    yield from _partings(comparison, titles)
+    yield from partings(comparison.partings, titles)
     word = "why" if comparison.verdict == "different" else "although"
     for difference in comparison.differences[:_MOST_REASONS]:
         yield f"[bold]{word}[/]  {_reason(difference)}"
@@ -58,44 +57,6 @@ def _explanations(comparison: Comparison, titles: tuple[str, ...]) -> Iterator[s
     yield from _numerics(comparison, word)
     if comparison.verdict == "different":
         yield from _not_repeating(comparison)
-
-
-def _partings(comparison: Comparison, titles: tuple[str, ...]) -> Iterator[str]:
-    """Yield where traced runs part, the processes that do first."""
-    found = sorted(comparison.partings, key=lambda one: one.how == "alike")
-    for one in found[:_MOST_PARTS]:
-        of = f" in {titles[one.run]}" if len(titles) > _PAIR else ""
-        yield f"[bold]trace[/]  {escape(printable(f'{one.process}{of}: {_parting(one, titles)}'))}"
-    if len(found) > _MOST_PARTS:
-        yield f"       and {len(found) - _MOST_PARTS} more processes: --json lists them all"
-
-
-def _parting(found: Parting, titles: tuple[str, ...]) -> str:
-    if found.how == "unread":
-        return f"not compared: {found.reason}"
-    alike = _count(found.compared, "tensor")
-    if found.how == "alike":
-        return f"all {alike} alike: what differs comes after them, or is no part of a trace"
-    if found.how == "values" and found.first is not None:
-        return f"after {alike} alike, step {found.first.step}: {_told(found.first)}, differs"
-    first, second = (
-        f"{title} has {'nothing' if event is None else f'step {event.step}, {_told(event)}'}"
-        for title, event in ((titles[0], found.first), (titles[found.run], found.second))
-    )
-    return f"after {alike} alike, {first}; {second}"
-
-
-def _told(event: Event) -> str:
-    """Return which tensor the event is."""
-    of = f" of {event.where}" if event.where else ""
-    told = {
-        "input": f"input {event.name}{of}",
-        "op": f"{event.name} in {event.where or 'no module'}",
-        "module": f"result {event.name}{of}" if event.name else f"the result{of}",
-        "gradient": f"the gradient of {event.name} before the step{of}",
-        "parameter": f"{event.name} after the step{of}",
-    }
-    return f"{told[event.kind]}, {event.shape}"
 
 
 def _not_repeating(comparison: Comparison) -> Iterator[str]:

@@ -41,12 +41,12 @@ _LISTS = (tuple, list)
 
 
 class _Tracer:
-    """Which modules each thread is in, and what their parameters are called."""
+    """Which modules each thread is in, and what they and their parameters are called."""
 
     def __init__(self, torch: Any) -> None:
-        self.torch = torch
         from torch.utils.weak import WeakIdKeyDictionary
 
+        self.torch = torch
         self.inside: dict[int, list[str]] = {}
         self.paths: Any = WeakIdKeyDictionary()
         self.names: Any = WeakIdKeyDictionary()
