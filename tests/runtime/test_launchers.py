@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from envlock.replay.trace.reading import events
 from tests.conftest import ROOT, require
 from tests.runtime.conftest import FakeImage, make
 
@@ -135,3 +136,19 @@ def test_a_training_under_torchrun_repeats(tmp_path: Path, frameworks_python: st
     (rank, draw, weights), (other_rank, other_draw, other_weights) = first
     assert (rank, other_rank, weights) == (0, 1, other_weights)
     assert draw != other_draw
+
+
+@pytest.mark.slow
+def test_ranks_are_traced_alike_in_two_runs(tmp_path: Path, frameworks_python: str) -> None:
+    launcher = ["python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    traces = []
+    for name in ("first", "second"):
+        image = make(tmp_path / name, frameworks_python)
+        (image.work / "train.py").write_text(TRAINING)
+        done = image.run("--seed", "42", "--trace", "ops", *launcher, "train.py")
+        assert done.record.trace is not None, done.stderr
+        directory = image.out / "records" / done.record.trace.directory
+        traces.append({one.path: list(events(directory / one.path)) for one in done.record.trace.files})
+    first, second = traces
+    assert {"rank-0.trace.gz", "rank-1.trace.gz"} <= set(first)
+    assert first == second

@@ -4,9 +4,10 @@
   it each parameter.
 * ``modules``: what enters the outermost module, and what each module returns, in the order in which they
   end.
-* ``ops``: what each operation returns, those of the backward pass and of optimizers included, but for views
-  and for memory that was only allocated, whose bytes are anything. Operations that change a list of tensors
-  and return nothing (optimizers' ``foreach`` ones) show in the parameters.
+* ``ops``: what each operation returns, those of the backward pass and of optimizers included, but for views,
+  for memory that was only allocated, whose bytes are anything, and for collectives that are on their way.
+  Operations that change a list of tensors and return nothing (optimizers' ``foreach`` ones) show in the
+  parameters.
 
 Hooks are torch's public ones for all modules and optimizers, and a dispatch mode for operations: code that
 does not know of a trace is traced. They read and never write; a failure of ours ends the trace.
@@ -37,6 +38,9 @@ _COMPUTING_NOTHING = (
     "aten.resize_",
     "aten.set_",
 )
+# Collectives return while their result is still on its way; `wait_tensor` returns it.
+_UNFINISHED = ("c10d.", "_c10d_functional.")
+_WAITING = "_c10d_functional.wait_tensor.default"
 _LISTS = (tuple, list)
 
 
@@ -201,8 +205,10 @@ def _watch_operations(tracer: _Tracer) -> None:
 
 
 def _operation_name(function: Any) -> str | None:
-    """Return ``aten.addmm.default``; None for an operation that computes nothing."""
+    """Return ``aten.addmm.default``; None for an operation whose result says nothing."""
     name = str(function)
+    if name.startswith(_UNFINISHED) and name != _WAITING:
+        return None
     if name.rpartition(".")[0] in _COMPUTING_NOTHING or getattr(function, "is_view", False):
         return None
     return name
