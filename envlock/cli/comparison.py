@@ -105,17 +105,13 @@ def _verdict(comparison: Comparison) -> str:
     if comparison.verdict == "identical":
         other = sum(output.match == "same values" for output in comparison.outputs)
         told = f"; {other} of them by their values" if other else ""
-        return f"[bold green]identical[/]  {_count(total, 'output')}, bit for bit{told}"
+        return f"[bold green]identical[/]  {terminal.count(total, 'output')}, bit for bit{told}"
     parts = []
     if comparison.unequal:
-        parts.append(f"{len(comparison.unequal)} of {_count(total, 'output')}")
+        parts.append(f"{len(comparison.unequal)} of {terminal.count(total, 'output')}")
     if len(set(comparison.exit_statuses)) > 1:
         parts.append("the exit status")
     return f"[bold red]different[/]  {' and '.join(parts)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _table(comparison: Comparison, titles: tuple[str, ...]) -> Table:
@@ -175,7 +171,7 @@ def _part(part: PartDifference) -> str:
         return f"{part.name}: {told}" + (f", {_apart(part.distance)}" if part.distance else "")
     if part.distance is None:
         return f"{part.name}: {_cut(part.first)}"
-    count = f"{part.distance.elements} of {_count(part.distance.of, 'element')}"
+    count = f"{part.distance.elements} of {terminal.count(part.distance.of, 'element')}"
     return f"{part.name} {part.first}: {count}, at most {_apart(part.distance)}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.markup import escape
 
+from envlock.cli import terminal
 from envlock.core.printable import printable
 from envlock.replay.trace.parting import Parting
 from envlock.runtime.trace.event import Event
@@ -26,7 +27,7 @@ def partings(found: tuple[Parting, ...], titles: tuple[str, ...]) -> Iterator[st
 def _parting(found: Parting, titles: tuple[str, ...]) -> str:
     if found.how == "unread":
         return f"not compared: {found.reason}"
-    alike = "1 tensor" if found.compared == 1 else f"{found.compared} tensors"
+    alike = terminal.count(found.compared, "tensor")
     if found.how == "alike":
         return f"all {alike} alike: what differs comes after them, or is no part of a trace"
     if found.how == "values" and found.first is not None:

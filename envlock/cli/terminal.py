@@ -57,6 +57,11 @@ out = _Console(width=None if sys.stdout.isatty() else _UNBOUNDED)
 err = _Console(stderr=True)
 
 
+def count(number: int, noun: str) -> str:
+    """Return ``1 output`` or ``3 outputs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class _Amount(ProgressColumn):
     """Bytes as bytes, anything else as a count."""
 

@@ -11,9 +11,8 @@ from envlock.runtime import decimals, determinism, job, outputs, preparation, re
 from envlock.runtime.image import Gap
 from envlock.runtime.masking import MASK
 from envlock.runtime.preparation import Prepared
-from envlock.runtime.record import FileHash, KeptSwitch, RunRecord
+from envlock.runtime.record import FileHash, KeptSwitch, RunRecord, Trace
 from envlock.runtime.told import HandedSeed
-from envlock.runtime.trace import files as traces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,10 +33,7 @@ def run(prepared: Prepared, given: Options, layout: Layout) -> int:
     _say(given, report.opening(prepared, given, path, unwritable))
     before = outputs.snapshot(layout.out)
     directory = _spool(layout)
-    level = prepared.manifest.determinism.trace
-    place, untraced = (
-        traces.make(_records(layout), record.file_name(begun)) if level != "none" else (None, ())
-    )
+    place, untraced = _trace_directory(prepared, layout, record.file_name(begun))
     try:
         environ = preparation.job_environment(
             prepared, run=begun.run, spool=directory, trace=place, quiet=given.quiet
@@ -47,7 +43,7 @@ def run(prepared: Prepared, given: Options, layout: Layout) -> int:
     finally:
         if directory:
             spool.remove(directory)
-    traced, incomplete = traces.collected(level, place) if place else (None, ())
+    traced, incomplete = _traced(prepared, place)
     done = begun.replace(
         state="killed" if ended.signal else "failed" if ended.status else "finished",
         ended=_now(),
@@ -130,6 +126,22 @@ def _spool(layout: Layout) -> str | None:
         with contextlib.suppress(OSError):
             return spool.make(parent)
     return None
+
+
+def _trace_directory(prepared: Prepared, layout: Layout, name: str) -> tuple[str | None, tuple[Gap, ...]]:
+    if prepared.manifest.determinism.trace == "none":
+        return None, ()
+    from envlock.runtime.trace import files
+
+    return files.make(_records(layout), name)
+
+
+def _traced(prepared: Prepared, directory: str | None) -> tuple[Trace | None, tuple[Gap, ...]]:
+    if directory is None:
+        return None, ()
+    from envlock.runtime.trace import files
+
+    return files.collected(prepared.manifest.determinism.trace, directory)
 
 
 def _outputs(

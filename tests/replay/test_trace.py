@@ -1,6 +1,7 @@
 """Where two traced runs part: events as values, then files beside records."""
 
 import gzip
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -66,7 +67,7 @@ def run(tmp_path: Path) -> Callable[..., Recorded]:
         for process, data in files.items():
             path = directory / event.file_name(process.replace("_", "/"))
             path.write_bytes(data)
-            hashes.append(FileHash(path.name, "0" * 64, len(data)))
+            hashes.append(FileHash(path.name, hashlib.sha256(data).hexdigest(), len(data)))
         made = record(
             run=name * 32,
             trace=Trace(level, "exp.trace", tuple(hashes)),

@@ -19,19 +19,24 @@ def find(output: FileHash, record: Path, outputs: Path | None) -> Path | None:
     where `envlock run` and `envlock replay` put both, beside the record, and in a directory of its name. Only
     a file with the recorded hash is the one.
     """
-    directories = (outputs,) if outputs else tuple(around(record.absolute()))
-    for place in (place for directory in directories for place in _candidates(output, directory)):
-        if (
-            place.is_file()
-            and place.stat().st_size == output.size
-            and file_digest(place).hex == output.sha256
-        ):
-            return place
-    return None
+    places = (place for out in directories(record, outputs) for place in _candidates(output, out))
+    return next((place for place in places if is_recorded(place, output)), None)
 
 
-def around(record: Path) -> Iterator[Path]:
-    """Yield directories that may have been the run's ``--out``."""
+def directories(record: Path, outputs: Path | None) -> Iterator[Path]:
+    """Yield what may have been the run's ``--out``: ``outputs`` or, where that is None, what is around."""
+    if outputs:
+        yield outputs
+    else:
+        yield from _around(record.absolute())
+
+
+def is_recorded(path: Path, file: FileHash) -> bool:
+    """Whether ``path`` is a file with the recorded hash."""
+    return path.is_file() and path.stat().st_size == file.size and file_digest(path).hex == file.sha256
+
+
+def _around(record: Path) -> Iterator[Path]:
     if record.parent.name == _RECORDS:
         yield record.parent.parent
     yield record.with_suffix("")

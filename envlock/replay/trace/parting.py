@@ -34,20 +34,21 @@ def part(run: int, process: str, first: Iterable[Event], second: Iterable[Event]
     """Compare two traces of one process. Tensors whose bytes one of them lacks are alike."""
     compared = 0
     for one, other in zip_longest(first, second):
-        if one is None or other is None:
-            return _parted("ends", run, process, compared, one, other)
-        if _what(one) != _what(other):
-            return _parted("another tensor", run, process, compared, one, other)
-        if one.digest != other.digest and UNREAD not in (one.digest, other.digest):
-            return _parted("values", run, process, compared, one, other)
+        how = _how(one, other)
+        if how != "alike":
+            return Parting(run=run, process=process, how=how, compared=compared, first=one, second=other)
         compared += 1
     return Parting(run=run, process=process, how="alike", compared=compared)
 
 
-def _parted(
-    how: How, run: int, process: str, compared: int, first: Event | None, second: Event | None
-) -> Parting:
-    return Parting(run=run, process=process, how=how, compared=compared, first=first, second=second)
+def _how(one: Event | None, other: Event | None) -> How:
+    if one is None or other is None:
+        return "ends"
+    if _what(one) != _what(other):
+        return "another tensor"
+    if one.digest != other.digest and UNREAD not in (one.digest, other.digest):
+        return "values"
+    return "alike"
 
 
 def _what(event: Event) -> tuple[object, ...]:

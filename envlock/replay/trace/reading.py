@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from envlock.replay.contents.places import around
+from envlock.replay.contents.places import directories, is_recorded
 from envlock.replay.recorded import Recorded
 from envlock.replay.trace.parting import Parting, part
-from envlock.runtime.record import FileHash, Trace
+from envlock.runtime import outputs
+from envlock.runtime.record import Trace
 from envlock.runtime.trace import event
 from envlock.runtime.trace.event import Event
 
@@ -34,13 +35,16 @@ class _Traces:
         trace = run.record.trace or Trace("none", "")
         self.level = trace.level
         self.files = {event.process_of(one.path): one for one in trace.files}
-        self._directories = [place / trace.directory for place in _places(run)]
+        outs = tuple(directories(run.file, run.out))
+        self._directories = [
+            place / trace.directory for out in outs for place in (out / outputs.RECORDS, out)
+        ]
 
     def find(self, process: str) -> Path | None:
-        """Return the file of ``process``, of the recorded size; None where it is not found."""
+        """Return the file of ``process``, with the recorded hash; None where it is not found."""
         file = self.files[process]
         candidates = (directory / file.path for directory in self._directories)
-        return next((path for path in candidates if path.is_file() and _is(path, file)), None)
+        return next((path for path in candidates if is_recorded(path, file)), None)
 
 
 def _partings(run: int, first: _Traces, second: _Traces) -> Iterator[Parting]:
@@ -85,14 +89,3 @@ def _inflated(path: Path) -> Iterator[bytes]:
                 data = member.unused_data
                 if member.eof:
                     member = zlib.decompressobj(_GZIP)
-
-
-def _places(run: Recorded) -> Iterator[Path]:
-    """Yield where the directory of a run's traces may be."""
-    for directory in (run.out,) if run.out else tuple(around(run.file.absolute())):
-        yield directory / "records"
-        yield directory
-
-
-def _is(path: Path, file: FileHash) -> bool:
-    return path.stat().st_size == file.size

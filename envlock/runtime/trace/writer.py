@@ -36,7 +36,6 @@ class _Trace:
     def __init__(self) -> None:
         self.process = os.getpid()
         self.lock = RLock()
-        self.begun = False
         self.step = 1
         self.count = 0
         self.lines: list[str] = []
@@ -60,6 +59,8 @@ def write(kind: str, where: str, name: str, shape: str, digest: str) -> None:
     with trace.lock:
         if trace.ended:
             return
+        if not trace.count:
+            _close_with_multiprocessing()
         line = event.line(trace.step, kind, where, name, shape, digest)
         trace.lines.append(line)
         trace.held += len(line)
@@ -84,8 +85,7 @@ def end(reason: str) -> None:
     with trace.lock:
         if not trace.ended:
             _flush(trace, zlib.Z_FINISH)
-            trace.ended = True
-            spool.report("gap", f"{identity.label()} trace", f"ends in step {trace.step}: {reason}")
+            _ended(trace, reason)
 
 
 def digest_of(data: Any) -> str:
@@ -100,9 +100,6 @@ def _own() -> _Trace:
         if _trace.descriptor is not None:
             os.close(_trace.descriptor)
         _trace = _Trace()
-    if not _trace.begun:
-        _trace.begun = True
-        _close_with_multiprocessing()
     return _trace
 
 
@@ -118,12 +115,16 @@ def _flush(trace: _Trace, mode: int) -> None:
         text = "".join(trace.lines).encode("utf-8", "replace")
         _write(trace.descriptor, trace.gzip.compress(text) + trace.gzip.flush(mode))
     except OSError as error:
-        trace.ended = True
-        spool.report("gap", f"{identity.label()} trace", f"ends in step {trace.step}: {error.strerror}")
+        _ended(trace, str(error.strerror))
     trace.lines.clear()
     trace.held = 0
     if mode == zlib.Z_FINISH:
         trace.gzip = None
+
+
+def _ended(trace: _Trace, reason: str) -> None:
+    trace.ended = True
+    spool.report("gap", f"{identity.label()} trace", f"ends in step {trace.step}: {reason}")
 
 
 def _open() -> int:
