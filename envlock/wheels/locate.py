@@ -25,7 +25,7 @@ from envlock.wheels.archive import OWN, Compressor
 from envlock.wheels.configuration import Index
 from envlock.wheels.launched import without_launchers
 from envlock.wheels.lookup import Answer, Found, Lookup
-from envlock.wheels.members import Contents, contents, installed
+from envlock.wheels.members import Contents, contents, holds_login, installed
 from envlock.wheels.own import without_envlock
 from envlock.wheels.public_url import public
 from envlock.wheels.repack import SIDECAR, Repacked, repack
@@ -70,6 +70,7 @@ def locate(
     gaps += _unconfirmed(found)
     hits = {one.name: (one, hit) for one in usable if (hit := found[one.name].found) is not None}
     known = {name: _package(one, hit) for name, (one, hit) in hits.items()}
+    gaps += tuple(_published_login(one.name) for one, _ in hits.values() if holds_login(one))
     # What came from beside another lock was repacked by it, or found as a file: making it again tells.
     rebuilt = tuple(one for one in usable if one.name not in hits or _is_from_beside_a_lock(one))
     facts = build_facts.Environment.of(distributions)
@@ -137,6 +138,12 @@ def _unconfirmed(found: Mapping[str, Answer]) -> tuple[Gap, ...]:
     reason = "read with a login, which the lock does not carry: whoever installs from it gives one"
     logins = {Gap(subject=subject, reason=reason, harmless=True) for subject in private}
     return tuple(sorted(faults | logins))
+
+
+def _published_login(name: str) -> Gap:
+    # Without it the wheel would have another hash than the one that everybody gets.
+    reason = "a login in a URL of its METADATA stays there: the wheel is the one that was published"
+    return Gap(subject=name, reason=reason, harmless=True)
 
 
 def _repack_all(

@@ -72,9 +72,11 @@ def contents(distribution: InstalledDistribution) -> Contents:
     for member in _metadata(distribution, members):
         members[member.name] = member
     stated = members[f"{dist_info}/METADATA"]
-    without = _without_logins(stated)
-    if without is not stated:
-        members[without.name] = without
+    with stated.open() as stream:
+        content = stream.read()
+    without = _without_logins(content)
+    if without is not content:
+        members[stated.name] = Member(name=stated.name, executable=False, content=without)
         left_out.append(("a login", "in a URL of its METADATA"))
     target = metadata_directory(distribution)
     named = [_named(one, _moved(one.name, dist_info, target)) for one in members.values()]
@@ -115,6 +117,15 @@ def wheel_file(dist_info: str, names: Sequence[str]) -> Member:
     lines = ["Wheel-Version: 1.0", "Generator: envlock", f"Root-Is-Purelib: {purelib}"]
     text = "\n".join([*lines, *(f"Tag: {tag}" for tag in tags)]) + "\n"
     return Member(name=f"{dist_info}/WHEEL", executable=False, content=text.encode())
+
+
+def holds_login(distribution: InstalledDistribution) -> bool:
+    """Tell whether a URL in the headers of the installed METADATA holds a login."""
+    try:
+        content = installed(distribution, f"{distribution.dist_info}/METADATA").read_bytes()
+    except OSError:
+        return False
+    return _without_logins(content) is not content
 
 
 def installed(distribution: InstalledDistribution, path: str) -> Path:
@@ -218,15 +229,11 @@ def _metadata(distribution: InstalledDistribution, members: Mapping[str, Member]
         yield wheel_file(dist_info, tuple(members))
 
 
-def _without_logins(metadata: Member) -> Member:
+def _without_logins(content: bytes) -> bytes:
     """Return METADATA without the logins in URLs of its headers; itself where there are none."""
-    with metadata.open() as stream:
-        content = stream.read()
     end = found.start() if (found := _END_OF_HEADERS.search(content)) else len(content)
     bare = _ADDRESS.sub(_without_tokens, _LOGIN.sub(b"", content[:end]))
-    if len(bare) == end:
-        return metadata
-    return Member(name=metadata.name, executable=False, content=bare + content[end:])
+    return content if len(bare) == end else bare + content[end:]
 
 
 def _without_tokens(address: re.Match[bytes]) -> bytes:

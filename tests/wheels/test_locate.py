@@ -83,6 +83,17 @@ def test_a_wheel_that_was_renamed_after_its_build_is_found(
     assert only(find(environment.install(made))).wheel.name == made[0]
 
 
+def test_a_login_in_the_metadata_of_a_published_wheel_is_named(
+    environment: Environment, index: IndexSimulator, find: Locate
+) -> None:
+    made = wheel("demo", "1.0", BIG, requires=("other @ https://bot:secret@files.example/other-1.0.whl",))
+    index.add(made)
+    located = find(environment.install(made))
+    assert only(located).wheel.sha256 == Digest.of(made[1])
+    reason = "a login in a URL of its METADATA stays there: the wheel is the one that was published"
+    assert located.gaps == (Gap(subject="demo", reason=reason, harmless=True),)
+
+
 def test_a_version_that_the_index_spells_otherwise_is_found(
     environment: Environment, index: IndexSimulator, find: Locate
 ) -> None:
