@@ -66,12 +66,20 @@ def _not_repeating(comparison: Comparison) -> Iterator[str]:
     hidden = len(comparison.suspects) - _MOST_REASONS
     if hidden > 0:
         yield f"     and {hidden} more places: --json lists them all"
-    if not (comparison.differences or comparison.suspects or _computed_otherwise(comparison)):
+    if comparison.differences or comparison.suspects or _computed_otherwise(comparison):
+        return
+    if comparison.unequal and all(_has_same_values(output) for output in comparison.unequal):
+        yield "[bold]why[/]  all values are the same: the files differ by a time, a random name or an order"
+    else:
         yield (
             "[bold]why[/]  nothing recorded differs: the job itself does not repeat. "
             "Try `determinism: strict`, which refuses what can't be made deterministic"
             f"{'' if comparison.partings else _TRACE_HINT}"
         )
+
+
+def _has_same_values(output: OutputComparison) -> bool:
+    return bool(output.inside) and all(found.same for found in output.inside)
 
 
 def _computed_otherwise(comparison: Comparison) -> bool:
@@ -172,15 +180,17 @@ def _part(part: PartDifference) -> str:
     if part.distance is None:
         return f"{part.name}: {_cut(part.first)}"
     count = f"{part.distance.elements} of {terminal.count(part.distance.of, 'element')}"
-    return f"{part.name} {part.first}: {count}, at most {_apart(part.distance)}"
+    return f"{part.name} {part.first}: {count}, {_apart(part.distance)}"
 
 
 def _apart(distance: Distance) -> str:
     """Return the largest distances, the NaNs that stand on one side only, or that there is no measure."""
     ulp = f"{_counted(distance.ulp)} ULP" if distance.ulp is not None else ""
     absolute = f"{distance.absolute:.3g}" if distance.absolute is not None else ""
+    most = ", ".join(fact for fact in (ulp, absolute) if fact)
+    most = f"at most {most}" if most and distance.of > 1 else most
     nan = f"NaN in one of the two {distance.nan} times" if distance.nan else ""
-    return ", ".join(fact for fact in (ulp, absolute, nan) if fact) or "other bits"
+    return ", ".join(fact for fact in (most, nan) if fact) or "other bits"
 
 
 def _counted(number: int) -> str:

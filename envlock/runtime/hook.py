@@ -41,6 +41,7 @@ _TARGETS = {
     "keras.src.callbacks.callback_list": ("trace.keras", "after_import"),
     "lightgbm": ("frameworks.lightgbm", "after_import"),
     "loky.process_executor": ("tasks", "number_executor"),
+    "matplotlib": ("frameworks.matplotlib", "after_import"),
     # A copy of multiprocessing that pickles by dill: Hugging Face datasets, pathos.
     "multiprocess.pool": ("tasks", "number_pool"),
     "multiprocess.process": ("processes", "number_processes"),

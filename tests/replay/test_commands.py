@@ -408,14 +408,27 @@ def test_compare_says_where_results_part(envlock: Command, tmp_path: Path) -> No
     assert document["outputs"][0]["inside"][0]["differing"][0]["name"] == "a"
 
 
-def test_compare_by_tensors_ignores_the_file_around_them(envlock: Command, tmp_path: Path) -> None:
+def in_another_order(tmp_path: Path, compare: str) -> tuple[Path, Path]:
     # 0.0 at the end, so the arrays are the same; the files differ in the order of their members.
-    first, second = written(tmp_path, "tensors", b=np.arange(3), a=np.array([1.0, 0.0]))
+    first, second = written(tmp_path, compare, b=np.arange(3), a=np.array([1.0, 0.0]))
     np.savez(tmp_path / "second" / "model.npz", a=np.array([1.0, 0.0]), b=np.arange(3))
     data = (tmp_path / "second" / "model.npz").read_bytes()
-    output = FileHash("out/model.npz", hashlib.sha256(data).hexdigest(), len(data), "tensors")
+    output = FileHash("out/model.npz", hashlib.sha256(data).hexdigest(), len(data), compare)
     second.write_bytes(records.to_json(record(outputs=(output,))))
-    status, out, _ = envlock("compare", first, second)
+    return first, second
+
+
+def test_compare_by_bytes_says_where_only_the_file_around_the_values_differs(
+    envlock: Command, tmp_path: Path
+) -> None:
+    status, out, _ = envlock("compare", *in_another_order(tmp_path, "bytes"))
+    assert status == 1
+    assert "why  all values are the same: the files differ by a time, a random name or an order\n" in out
+    assert "does not repeat" not in out
+
+
+def test_compare_by_tensors_ignores_the_file_around_them(envlock: Command, tmp_path: Path) -> None:
+    status, out, _ = envlock("compare", *in_another_order(tmp_path, "tensors"))
     assert (status, out.splitlines()[0]) == (0, "identical  1 output, bit for bit; 1 of them by their values")
     assert "inside  out/model.npz: the same values in other bytes\n" in out
 

@@ -1,12 +1,15 @@
 """What is inside outputs whose bytes differ: files of each format that is read, damaged ones too."""
 
+import gzip
+import io
 import json
+import os
 import pickle
 import struct
 import subprocess
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,16 @@ from envlock.replay.contents.tensor import Tensor, distance
 
 Write = Callable[[Path, dict[str, Any]], None]
 _HEADER = b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
+# A zip of one member without bytes, packed by a method that Python does not know (APPNOTE 4.4.5: 99).
+_UNKNOWN_METHOD = bytes.fromhex(
+    "504b0304140000006300000021000000000000000000000000000100000061"
+    "504b01021400140000006300000021000000000000000000000000000100000000000000000000000000000000"
+    "0061504b050600000000010001002f0000001f0000000000"
+)
+_packed = io.BytesIO()
+with zipfile.ZipFile(_packed, "w") as _archive:
+    _archive.writestr(zipfile.ZipInfo("config.json"), b'{"layers": [')
+_CONFIGURATION_CUT = _packed.getvalue()
 _CUT = struct.pack("<Q", len(_HEADER)) + _HEADER + b"12345"
 
 
@@ -137,6 +150,63 @@ def test_byte_order_and_layout_are_no_difference(tmp_path: Path, dtype: str) -> 
     assert files.look("x.npy", 1, tmp_path / "first.npy", tmp_path / "second.npy").same
 
 
+def write_zip(file: Path, day: int, files: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (2026, 1, day, 0, 0, 0)), data)
+
+
+def write_gz(file: Path, day: int, files: Mapping[str, bytes]) -> None:
+    file.write_bytes(gzip.compress(files["b"], mtime=day))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write", "name"),
+    [(".zip", write_zip, "b"), (".keras", write_zip, "b"), (".gz", write_gz, "value")],
+)
+def test_in_an_archive_times_do_not_count_and_bytes_do(
+    tmp_path: Path, suffix: str, write: Callable[[Path, int, Mapping[str, bytes]], None], name: str
+) -> None:
+    a, b, c, d = (tmp_path / f"{one}{suffix}" for one in "abcd")
+    write(a, 1, {"b": b"1234", "c": b"5"})
+    write(b, 2, {"b": b"1234", "c": b"5"})
+    write(c, 1, {"b": b"12xx", "c": b"5"})
+    write(d, 1, {"b": b"123", "c": b"5"})
+    assert a.read_bytes() != b.read_bytes()
+    assert files.look(f"x{suffix}", 1, a, b).same
+    apart = Distance(elements=2, of=4, ulp=None, absolute=None, nan=0)
+    assert files.look(f"x{suffix}", 1, a, c).differing == (
+        PartDifference(name=name, first="bytes[4]", second="bytes[4]", distance=apart),
+    )
+    assert [one.second for one in files.look(f"x{suffix}", 1, a, d).differing] == ["bytes[3]"]
+
+
+def keras_model(shared: tuple[int, ...], day: int) -> dict[str, bytes]:
+    layers = [{"config": {"dtype": {"shared_object_id": number}}} for number in shared]
+    return {
+        "metadata.json": b"%d" % day,
+        "config.json": json.dumps({"layers": layers}).encode(),
+        "model.weights.h5": b"w",
+    }
+
+
+@pytest.mark.parametrize(
+    ("shared", "differing"),
+    [
+        ((9, 9, 4), ()),
+        ((9, 4, 4), ("config.json.layers[1].config.dtype.shared_object_id",)),
+    ],
+)
+def test_of_a_keras_model_time_and_addresses_are_no_result(
+    tmp_path: Path, shared: tuple[int, ...], differing: tuple[str, ...]
+) -> None:
+    write_zip(tmp_path / "a.keras", 1, keras_model((7, 7, 8), 1))
+    write_zip(tmp_path / "b.keras", 2, keras_model(shared, 2))
+    found = files.look("x.keras", 1, tmp_path / "a.keras", tmp_path / "b.keras")
+    assert found.unread is None
+    assert tuple(part.name for part in found.differing) == differing
+
+
 def test_json_is_compared_by_key(tmp_path: Path) -> None:
     first = {"loss": [0.5, 0.25], "name": "a", "steps": 1, "same": {"x": None}, "empty": {}}
     second = {"same": {"x": None}, "steps": 1.0, "name": "b", "loss": [0.5, 0.2500000000000001], "empty": []}
@@ -176,6 +246,11 @@ def test_json_in_another_order_is_the_same(tmp_path: Path) -> None:
         (".safetensors", struct.pack("<Q", 8) + b'{"a": 1}'),
         (".safetensors", _CUT),
         (".pt", b"\x80\x02}q\x00."),
+        (".keras", b"PK\x03\x04"),
+        (".keras", _CONFIGURATION_CUT),
+        (".zip", _UNKNOWN_METHOD),
+        (".gz", b"\x1f\x8b\x08\x00"),
+        (".gz", gzip.compress(b"1" * 99, mtime=0)[:-9] + bytes(9)),
     ],
 )
 def test_a_damaged_file_is_told_and_differs(tmp_path: Path, suffix: str, data: bytes) -> None:
@@ -303,3 +378,26 @@ def test_what_torch_really_saves_is_read(tmp_path: Path, frameworks_python: str)
     assert (apart.elements, apart.of) == (1, 12)
     assert found.unread is None
     assert found.parts > 20
+
+
+_SAVE_KERAS = """
+import sys, numpy, keras
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(2)])
+model.set_weights([numpy.full(one.shape, 0.5) for one in model.get_weights()])
+model.compile("adam", "mse")
+if sys.argv[2] == "other":
+    model.layers[1].set_weights([numpy.ones((2, 2)), numpy.zeros(2)])
+model.save(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_what_keras_really_saves_is_read(tmp_path: Path, frameworks_python: str) -> None:
+    a, b, c = (tmp_path / f"{name}.keras" for name in "abc")
+    for place, which in ((a, "same"), (b, "same"), (c, "other")):
+        command = [frameworks_python, "-c", _SAVE_KERAS, str(place), which]
+        subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": "torch"})
+    assert a.read_bytes() != b.read_bytes()
+    found = files.look("x.keras", 1, a, b)
+    assert (found.unread, found.differing) == (None, ())
+    assert [part.name for part in files.look("x.keras", 1, a, c).differing] == ["model.weights.h5"]

@@ -4,13 +4,14 @@ import json
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from envlock.replay.contents import numpy_file, parts, safetensors, torch_file
+from envlock.replay.contents import archives, numpy_file, parts, safetensors, torch_file
 from envlock.replay.contents.findings import Distance, Inside, PartDifference
 from envlock.replay.contents.tensor import Tensor, distance
 from envlock.runtime.errors import InputError
@@ -24,12 +25,15 @@ def _json(file: Path) -> object:
 
 
 _READERS: Final[Mapping[str, Callable[[Path], object]]] = {
+    ".gz": archives.read_gz,
     ".json": _json,
+    ".keras": archives.read_keras,
     ".npy": numpy_file.read_npy,
     ".npz": numpy_file.read_npz,
     ".pt": torch_file.read,
     ".pth": torch_file.read,
     ".safetensors": safetensors.read,
+    ".zip": archives.read_zip,
 }
 # What reading a damaged file ends in.
 _DAMAGED: Final = (
@@ -38,9 +42,10 @@ _DAMAGED: Final = (
     KeyError,
     TypeError,
     EOFError,
-    RecursionError,
+    RuntimeError,  # too deep, or a zip member that is encrypted or packed by an unknown method
     struct.error,
     zipfile.BadZipFile,
+    zlib.error,
     pickle.UnpicklingError,
 )
 
