@@ -184,9 +184,16 @@ def test_one_seed_gives_the_same_bits_on_every_cpu(image: FakeImage, job: str) -
         assert hashes(process) == here, cpu
 
 
+def is_amd_with_avx512() -> bool:
+    text = Path("/proc/cpuinfo").read_text()
+    return "AuthenticAMD" in text and "avx512f" in text
+
+
 @pytest.fixture
 def amd_with_avx512(shared_library: Callable[..., Path]) -> dict[str, str]:
-    """The variables under which a program sees another CPU."""
+    """The variables under which a program sees such a CPU; none where this machine has one."""
+    if is_amd_with_avx512():
+        return {}
     text = (Path(__file__).parent / "amd_with_avx512.c").read_text()
     environ = {"LD_PRELOAD": str(shared_library("libamd-with-avx512.so", text))}
     if subprocess.run(["true"], env=environ, check=False).returncode == NOT_POSSIBLE:
@@ -199,6 +206,8 @@ def amd_with_avx512(shared_library: Callable[..., Path]) -> dict[str, str]:
 def test_one_seed_gives_the_same_bits_on_an_amd_cpu_with_avx512(
     image: FakeImage, job: str, amd_with_avx512: dict[str, str]
 ) -> None:
+    if is_amd_with_avx512():
+        pytest.skip("this machine has such a CPU, and is compared with emulated ones above")
     there = start(image, job, environ=amd_with_avx512)
     here = hashes(start(image, job))
     assert here
