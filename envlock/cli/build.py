@@ -10,7 +10,7 @@ import click
 
 from envlock.cli import inputs, options, plain, product, storage
 from envlock.cli.building import Documents, Request, build
-from envlock.cli.destination import Destination, parse_destination
+from envlock.cli.destination import Destination, Underway, parse_destination
 from envlock.cli.inputs import Network
 from envlock.cli.product import Product
 from envlock.core.progress import Progress
@@ -201,12 +201,22 @@ def command(
     for destination in destinations:
         destination.reach(ca_bundle, progress)
     places = destinations or _default(requests, tag)
-    products = _built(requests, documents, places, store, progress)
-    written = places if all(one.holds for one in products) else ()
-    if any(one.kind == "registry" for one in written):
-        terms.tell([one.source.lock for one in requests], store, progress)
-    for destination in written:
-        destination.write(products, store, tag, progress, ca_bundle)
+    with ExitStack() as stack:
+        # What is to be proven first goes nowhere before, nor does one of several platforms; and an engine
+        # is sent the layers once.
+        early = {} if documents.proof or len(requests) > 1 else {one.kind: one for one in places}
+        ways = [
+            stack.enter_context(
+                one.underway(store, tag, progress, ca_bundle, early=early.get(one.kind) is one)
+            )
+            for one in places
+        ]
+        products = _built(requests, documents, ways, store, progress)
+        written = places if all(one.holds for one in products) else ()
+        if any(one.kind == "registry" for one in written):
+            terms.tell([one.source.lock for one in requests], store, progress)
+        for way in ways if written else ():
+            way.finish(products)
     _print(products, written, as_json=as_json, quiet=quiet)
     return 0 if written else 1
 
@@ -214,21 +224,17 @@ def command(
 def _built(
     requests: Sequence[Request],
     documents: Documents,
-    places: Sequence[Destination],
+    ways: Sequence[Underway],
     store: Store,
     progress: Progress,
 ) -> tuple[Product, ...]:
-    """Build the images; what can be brought to its place before the whole is there is on its way there."""
-    with ExitStack() as ahead:
-        # Once for each kind of place; and what is to be proven first goes nowhere before.
-        kinds = {} if documents.proof else {one.kind: one for one in places}
-        takers = [ahead.enter_context(one.ahead(store, progress)) for one in kinds.values()]
+    """Build the images; their layers are told to all ``ways``."""
 
-        def made(layer: Layer) -> None:
-            for take in takers:
-                take(layer)
+    def made(layer: Layer) -> None:
+        for way in ways:
+            way.take(layer)
 
-        return tuple(build(one, documents, store, progress, made) for one in requests)
+    return tuple(build(one, documents, store, progress, made) for one in requests)
 
 
 def _code(project: Path) -> ProjectTree:

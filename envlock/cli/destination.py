@@ -9,8 +9,8 @@ An engine keeps none.
 """
 
 import importlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,7 @@ from envlock.core.progress import Progress
 from envlock.host.files import atomic_write
 from envlock.host.store import Store
 from envlock.oci import archive, layout
-from envlock.oci.model import Made
+from envlock.oci.model import Layer, Made
 from envlock.oci.name import ImageName, typed
 from envlock.oci.registry.reference import Reference
 from envlock.runtime.errors import UsageError
@@ -30,6 +30,17 @@ Kind = Literal["oci", "oci-archive", "docker-archive", "docker", "podman", "regi
 
 
 _OF_SEVERAL: Final = ("oci", "oci-archive", "registry")
+_ARCHIVES: Final = ("oci-archive", "docker-archive")
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """An image on its way to a place."""
+
+    take: Made
+    """Takes the layers, lowest first, while the image is being made; it need not be told of any."""
+    finish: Callable[[Sequence[Product]], None]
+    """Puts there what is lacking, once the image is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,51 +79,75 @@ class Destination:
         # Other destinations need neither, and Docker's library is slow to import.
         return importlib.import_module(f"envlock.engines.{self.kind}")
 
-    def ahead(self, store: Store, progress: Progress) -> AbstractContextManager[Made]:
-        """Return what takes the layers of an image that is being built into ``store``, lowest first.
+    @contextmanager
+    def underway(
+        self,
+        store: Store,
+        tag: str | None,
+        progress: Progress,
+        ca_bundle: str | None = None,
+        *,
+        early: bool = False,
+    ) -> Iterator[Underway]:
+        """Yield what puts an image whose blobs lie in ``store`` there, whole or not at all.
 
-        Some of it may be in its place before the whole is written.
+        ``tag`` names it in a layout or an archive. ``early``: layers may go there while the rest is made.
         """
-        if self.kind == "docker":
-            loading: AbstractContextManager[Made] = self._engine().ahead(layout.in_store(store), progress)
-            return loading
-        return nullcontext(lambda _: None)
+        blobs = layout.in_store(store)
+        archived = archive.growing(Path(self.target), blobs) if self.kind in _ARCHIVES else nullcontext()
+        with archived as file, ExitStack() as sending:
+            take: Made = _pass_over
+            if early and file is not None:
+                take = file.take
+            elif early and self.kind == "docker":
+                take = sending.enter_context(self._engine().ahead(blobs, progress))
 
-    def write(
+            def finish(products: Sequence[Product]) -> None:
+                sending.close()
+                self._finish(products, store, tag, progress, ca_bundle, file)
+
+            yield Underway(take=take, finish=finish)
+
+    def _finish(
         self,
         products: Sequence[Product],
         store: Store,
         tag: str | None,
         progress: Progress,
-        ca_bundle: str | None = None,
+        ca_bundle: str | None,
+        file: archive.Growing | None,
     ) -> None:
-        """Put the products there, each whole or not at all. ``tag`` names them in a layout or an archive."""
         if self.kind == "registry":
             from envlock.cli import pushing  # noqa: PLC0415 # as above
 
             pushing.push(products, self.target, store, progress, ca_bundle)
             return
         with progress.task(f"write {self}", None):
-            self._write(products, store, tag)
+            self._write(products, store, tag, file)
 
-    def _write(self, products: Sequence[Product], store: Store, tag: str | None) -> None:
+    def _write(
+        self, products: Sequence[Product], store: Store, tag: str | None, file: archive.Growing | None
+    ) -> None:
         image, blobs = combined(products), layout.in_store(store)
-        match self.kind:
-            case "oci":
-                layout.write(image, blobs, Path(self.target), tag)
-                # Links change the status of the blobs, whose bytes were known a moment ago.
-                for blob in layout.distinct_blobs(image):
-                    store.vouch(blob.digest)
-            case "docker" | "podman":
-                self._engine().load(products[0].image, blobs, self.target)
-                return
-            case _:
-                archive.write(image, blobs, Path(self.target), tag)
+        if file is not None:
+            file.finish(image, tag)
+        elif self.kind == "oci":
+            layout.write(image, blobs, Path(self.target), tag)
+            # Links change the status of the blobs, whose bytes were known a moment ago.
+            for blob in layout.distinct_blobs(image):
+                store.vouch(blob.digest)
+        else:
+            self._engine().load(products[0].image, blobs, self.target)
+            return
         for product in products:
             of = f".{product.platform.replace('/', '-')}" if len(products) > 1 else ""
             for one in product.attachments:
                 with atomic_write(Path(f"{self.target}{of}.{one.suffix}")) as stream:
                     stream.write(one.data)
+
+
+def _pass_over(_: Layer) -> None:
+    """Take a layer that comes with the whole image."""
 
 
 def parse_destination(text: str) -> Destination:

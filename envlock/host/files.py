@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,40 @@ _MOST = 1 << 30
 _REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that is not yet where it is to be: open, under a name of its own."""
+
+    stream: IO[bytes]
+    name: str
+    target: Path
+    mode: int
+
+    def place(self, *, durable: bool = True) -> None:
+        """Let it become the target; :func:`atomic_write` says what ``durable`` is. Raises OSError."""
+        self.stream.flush()
+        os.fchmod(self.stream.fileno(), self.mode)
+        if durable:
+            os.fsync(self.stream.fileno())
+        self.stream.close()
+        os.replace(self.name, self.target)
+
+
+@contextmanager
+def part_of(target: Path, mode: int = 0o644) -> Iterator[Part]:
+    """Yield an empty file that is gone when the block ends, unless it was placed. Raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    stream = os.fdopen(descriptor, "w+b")
+    try:
+        yield Part(stream, name, target, mode)
+    finally:
+        Path(name).unlink(missing_ok=True)
+        # What is still to be written of a file that nobody wants is no fault, on a full disk neither.
+        with suppress(OSError):
+            stream.close()
+
+
 @contextmanager
 def atomic_write(target: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Yield a binary file that becomes ``target`` when the block ends without an error.
@@ -29,20 +64,9 @@ def atomic_write(target: Path, mode: int = 0o644, *, durable: bool = True) -> It
     Not ``durable``: a machine that fails may lose it, since nobody waits for the disk. Raises
     UnreachableError when the disk is full and InputError when the place can't be written.
     """
-    with telling(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "w+b") as stream:
-                yield stream
-                stream.flush()
-                os.fchmod(stream.fileno(), mode)
-                if durable:
-                    os.fsync(stream.fileno())
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+    with telling(target), part_of(target, mode) as part:
+        yield part.stream
+        part.place(durable=durable)
 
 
 @contextmanager

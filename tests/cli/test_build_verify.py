@@ -38,6 +38,19 @@ def test_an_image_that_is_the_same_again_and_as_locked_is_written(made: LockProj
     assert not list((made.store.root / "incoming").iterdir())
 
 
+def test_an_archive_is_the_same_whether_layers_went_into_it_early_or_in_the_end(made: LockProject) -> None:
+    """What is to be proven goes nowhere early, nor does the first of two places of one kind."""
+    for arguments in (
+        ("-o", "oci-archive:in-the-end.tar", "-o", "oci-archive:early.tar", "-o", "docker-archive:both.tar"),
+        ("--verify", "-o", "oci-archive:proven.tar"),
+    ):
+        done = made.build(*arguments)
+        assert done.returncode == 0, done.stderr
+    names = ("in-the-end", "early", "both", "proven")
+    assert len({(made.directory / f"{name}.tar").read_bytes() for name in names}) == 1
+    assert not list(made.directory.glob(".*.part"))
+
+
 def test_the_json_has_both_answers(made: LockProject) -> None:
     done = made.build("--verify", "--json", "-q", "-o", "oci-archive:proven.tar")
     assert done.returncode == 0, done.stderr

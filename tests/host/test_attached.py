@@ -99,8 +99,9 @@ def test_a_killed_launcher_takes_the_job_with_it(tmp_path: Path) -> None:
 
 def test_on_a_terminal_one_ctrl_c_reaches_the_job_once(tmp_path: Path) -> None:
     # The kernel signals the whole foreground group, so a forwarded copy would be a second one.
-    waiting = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done"
-    script = f"count=0; trap 'count=$((count+1))' INT; touch ready; {waiting}; exit $((10+count))"
+    first = "for i in $(seq 300); do [ $count = 0 ] || break; sleep 0.1; done"
+    others = "for i in 1 2 3 4 5; do sleep 0.1; done"
+    script = f"count=0; trap 'count=$((count+1))' INT; touch ready; {first}; {others}; exit $((10+count))"
     child, terminal = pty.fork()
     if not child:  # pragma: no cover - runs in the forked process
         os.chdir(tmp_path)

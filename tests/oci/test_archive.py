@@ -50,7 +50,9 @@ def test_the_bytes_depend_on_the_image_and_the_tag_alone(builder: Builder, tmp_p
         manifest = found.extractfile("manifest.json")
         assert manifest is not None
         assert json.loads(manifest.read())[0]["RepoTags"] is None
-    assert names == sorted(names)
+    layers = [f"blobs/sha256/{one.blob.hex}" for one in open_image(str(tmp_path / "c.tar")).image.layers]
+    assert names[:4] == ["blobs", "blobs/sha256", *layers]
+    assert names[4:] == sorted(names[4:])
 
 
 def test_an_archive_can_be_written_from_an_opened_image(builder: Builder, tmp_path: Path) -> None:
@@ -58,6 +60,42 @@ def test_an_archive_can_be_written_from_an_opened_image(builder: Builder, tmp_pa
     opened = open_image(str(tmp_path / "a.tar"))
     archive.write(opened.image, opened.open_blob, tmp_path / "b.tar", "team/exp:1")
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "taken", [(), (0,), (0, 1), (0, 0, 1, 2), (1,), (0, 2)], ids=lambda taken: f"taken {taken}"
+)
+def test_layers_that_were_taken_before_leave_no_trace(
+    builder: Builder, tmp_path: Path, taken: tuple[int, ...]
+) -> None:
+    layers = [builder.layer(file(f"/{number}", bytes(1000 * number))) for number in range(3)]
+    image = builder.image(*layers, layers[0])
+    archive.write(image, in_store(builder.store), tmp_path / "at-once.tar", "team/exp:1")
+    with archive.growing(tmp_path / "grown.tar", in_store(builder.store)) as grown:
+        for number in taken:
+            grown.take(layers[number])
+        grown.finish(image, "team/exp:1")
+        assert (tmp_path / "grown.tar").read_bytes() == (tmp_path / "at-once.tar").read_bytes()
+
+
+def test_an_archive_that_is_not_finished_leaves_the_old_file(builder: Builder, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "image.tar"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    with archive.growing(target, builder.store.path) as grown:
+        grown.take(builder.layer(file("/a")))
+    assert [(one.name, one.read_bytes()) for one in target.parent.iterdir()] == [("image.tar", b"old")]
+
+
+def test_a_layer_that_could_not_be_taken_is_told_in_the_end(builder: Builder, tmp_path: Path) -> None:
+    layer = builder.layer(file("/a", b"1"))
+    builder.store.path(layer.blob).write_bytes(b"x")
+    (tmp_path / "out").mkdir()
+    with archive.growing(tmp_path / "out" / "image.tar", builder.store.path) as grown:
+        grown.take(layer)
+        with pytest.raises(IntegrityError, match="other bytes"):
+            grown.finish(builder.image(layer), None)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_blob_with_wrong_bytes_is_refused_and_leaves_the_old_file(builder: Builder, tmp_path: Path) -> None:
