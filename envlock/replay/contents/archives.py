@@ -19,7 +19,9 @@ _SHARED: Final = "shared_object_id"
 
 def read_gz(file: Path) -> Tensor:
     """Return the bytes that were compressed. Raises OSError, EOFError or zlib.error."""
-    return _bytes(np.frombuffer(gzip.decompress(file.read_bytes()), dtype=np.uint8))
+    # Of a file of many members, as bgzip makes them, gzip.decompress copies all the rest for each.
+    with gzip.open(file) as stream:
+        return _bytes(np.frombuffer(stream.read(), dtype=np.uint8))
 
 
 def read_zip(file: Path) -> dict[str, Tensor]:
