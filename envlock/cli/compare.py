@@ -33,8 +33,8 @@ def command(*, records: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bo
 
     The directory that was a run's --out stands for its record, where it holds one.
 
-    Where the files are at hand, .npy, .npz, .safetensors, .pt, .pth and .json are compared inside: which
-    tensors or keys differ first, how many elements, and by how much.
+    Where the files are at hand, .npy, .npz, .safetensors, .pt, .pth, .json, .keras, .zip and .gz are compared
+    inside: which tensors or keys differ first, how many elements, and by how much.
 
     Exit status: 0 identical, 1 different.
 

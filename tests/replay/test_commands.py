@@ -435,9 +435,12 @@ def test_compare_by_tensors_ignores_the_file_around_them(envlock: Command, tmp_p
 
 def test_compare_takes_the_places_of_outputs(envlock: Command, tmp_path: Path) -> None:
     first, second = written(tmp_path, a=np.array([1.0, 0.5]))
-    moved = (tmp_path / "second").rename(tmp_path / "moved")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    moved = (tmp_path / "second").rename(elsewhere / "moved")
     out = envlock("compare", first, second)[1]
-    assert f"not compared: no file with the recorded hash was found for {second}" in out
+    told = f"no file with the recorded hash was found for {second} (`compare --outputs` names its place)"
+    assert f"not compared: {told}" in out
     out = envlock("compare", first, second, "--outputs", tmp_path / "first", "--outputs", moved)[1]
     assert "1 of 1 parts differ" in out
     status, _, err = envlock("compare", first, second, "--outputs", moved)

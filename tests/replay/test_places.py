@@ -32,6 +32,7 @@ def write(place: Path, data: bytes = DATA) -> Path:
         ("first.json", "out/model.npz", "out/model.npz"),
         ("first.json", "out/model.npz", "first/model.npz"),
         ("first.json", "out/model.npz", "model.npz"),
+        ("first.json", "out/model.npz", "another/model.npz"),
         ("first.json", "/work/model.npz", "model.npz"),
     ],
 )

@@ -31,6 +31,7 @@ def _looked(number: int, *outputs: tuple[Recorded, FileHash]) -> Inside:
     lacking = [run.file for place, (run, _) in zip(found, outputs, strict=True) if place is None]
     if lacking:
         told = ", ".join(map(str, lacking))
-        return Inside(path=path, run=number, unread=f"no file with the recorded hash was found for {told}")
+        reason = f"no file with the recorded hash was found for {told} (`compare --outputs` names its place)"
+        return Inside(path=path, run=number, unread=reason)
     first, second = (place for place in found if place is not None)
     return files.look(path, number, first, second)

@@ -1,6 +1,7 @@
 """Where a run's output files are, by their hashes: a record holds no path of a machine, so it can't say."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -16,8 +17,8 @@ def find(output: FileHash, record: Path, outputs: Path | None) -> Path | None:
     """Return the file that ``output`` of the run with this record is; None where it is not found.
 
     It is looked for in ``outputs``, which was the run's ``--out``; where that is None, around the record:
-    where `envlock run` and `envlock replay` put both, beside the record, and in a directory of its name. Only
-    a file with the recorded hash is the one.
+    where `envlock run` and `envlock replay` put both, beside the record, in a directory of its name, and in
+    every other beside it. Only a file with the recorded hash is the one.
     """
     places = (place for out in directories(record, outputs) for place in _candidates(output, out))
     return next((place for place in places if is_recorded(place, output)), None)
@@ -42,6 +43,8 @@ def _around(record: Path) -> Iterator[Path]:
     yield record.with_suffix("")
     yield record.parent / "out"
     yield record.parent
+    with suppress(PermissionError):
+        yield from sorted(one for one in record.parent.iterdir() if one.is_dir())
 
 
 def _candidates(output: FileHash, out: Path) -> Iterator[Path]:
