@@ -79,7 +79,7 @@ def _not_repeating(comparison: Comparison) -> Iterator[str]:
 
 
 def _has_same_values(output: OutputComparison) -> bool:
-    return bool(output.inside) and all(found.same for found in output.inside)
+    return output.match == "differ" and bool(output.inside) and all(found.same for found in output.inside)
 
 
 def _computed_otherwise(comparison: Comparison) -> bool:

@@ -104,26 +104,15 @@ class Destination:
 
             def finish(products: Sequence[Product]) -> None:
                 sending.close()
-                self._finish(products, store, tag, progress, ca_bundle, file)
+                if self.kind == "registry":
+                    from envlock.cli import pushing  # noqa: PLC0415 # as above
+
+                    pushing.push(products, self.target, store, progress, ca_bundle)
+                    return
+                with progress.task(f"write {self}", None):
+                    self._write(products, store, tag, file)
 
             yield Underway(take=take, finish=finish)
-
-    def _finish(
-        self,
-        products: Sequence[Product],
-        store: Store,
-        tag: str | None,
-        progress: Progress,
-        ca_bundle: str | None,
-        file: archive.Growing | None,
-    ) -> None:
-        if self.kind == "registry":
-            from envlock.cli import pushing  # noqa: PLC0415 # as above
-
-            pushing.push(products, self.target, store, progress, ca_bundle)
-            return
-        with progress.task(f"write {self}", None):
-            self._write(products, store, tag, file)
 
     def _write(
         self, products: Sequence[Product], store: Store, tag: str | None, file: archive.Growing | None

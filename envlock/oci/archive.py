@@ -66,8 +66,7 @@ class Growing:
                 taken = []
                 self._part.stream.seek(len(_DIRECTORIES))
                 self._part.stream.truncate()
-            self._write(_layers(whole[len(taken) :]))
-            self._write(_about(image, tag))
+            self._write({**_layers(whole[len(taken) :]), **_about(image, tag)})
             self._part.stream.write(tar.END)
             self._part.place()
 
@@ -80,7 +79,7 @@ class Growing:
         os.posix_fadvise(stream.fileno(), start, stream.tell() - start, os.POSIX_FADV_DONTNEED)
 
     def _write(self, members: _Members) -> None:
-        _write(members, self._blobs, self._part.stream)
+        _write(_parts(members), self._blobs, self._part.stream)
 
 
 @contextmanager
@@ -108,13 +107,11 @@ def pieces(
 ) -> Iterator[bytes]:
     """Yield what :func:`write` writes, for a reader who has the blobs ``without``. Raises as it does."""
     layers = _layers(blob for blob in distinct_blobs(image) if blob.digest not in without)
-    yield _DIRECTORIES
-    for part in _parts({**layers, **_about(image, tag)}):
+    for part in _whole({**layers, **_about(image, tag)}):
         if isinstance(part, bytes):
             yield part
         else:
             yield from verified_pieces(part, blobs(part.digest))
-    yield tar.END
 
 
 def write_members(members: _Members, blobs: Blobs, file: Path, advance: Advance = lambda _: None) -> None:
@@ -123,9 +120,7 @@ def write_members(members: _Members, blobs: Blobs, file: Path, advance: Advance 
     ``advance`` is told of each piece of a blob. Raises as :func:`write` does.
     """
     with atomic_write(file) as stream:
-        stream.write(_DIRECTORIES)
-        _write(dict(sorted(members.items())), blobs, stream, advance)
-        stream.write(tar.END)
+        _write(_whole(dict(sorted(members.items()))), blobs, stream, advance)
 
 
 def _layers(blobs: Iterable[Descriptor]) -> _Members:
@@ -142,12 +137,21 @@ def _about(image: Image | ImageIndex, tag: str | None) -> _Members:
     return dict(sorted(members.items()))
 
 
-def _write(members: _Members, blobs: Blobs, stream: IO[bytes], advance: Advance = lambda _: None) -> None:
-    for part in _parts(members):
+def _write(
+    parts: Iterable[bytes | Descriptor], blobs: Blobs, stream: IO[bytes], advance: Advance = lambda _: None
+) -> None:
+    for part in parts:
         if isinstance(part, bytes):
             stream.write(part)
         else:
             copy_verified(part, blobs(part.digest), stream, advance)
+
+
+def _whole(members: _Members) -> Iterator[bytes | Descriptor]:
+    """Yield what an archive is made of, as :func:`_parts` does."""
+    yield _DIRECTORIES
+    yield from _parts(members)
+    yield tar.END
 
 
 def _parts(members: _Members) -> Iterator[bytes | Descriptor]:

@@ -427,6 +427,15 @@ def test_compare_by_bytes_says_where_only_the_file_around_the_values_differs(
     assert "does not repeat" not in out
 
 
+def test_an_output_that_a_run_lacks_is_not_called_the_same(envlock: Command, tmp_path: Path) -> None:
+    third = tmp_path / "third.json"
+    third.write_bytes(records.to_json(record(outputs=())))
+    status, out, _ = envlock("compare", *in_another_order(tmp_path, "bytes"), third)
+    assert status == 1
+    assert "not in all" in out
+    assert "all values are the same" not in out
+
+
 def test_compare_by_tensors_ignores_the_file_around_them(envlock: Command, tmp_path: Path) -> None:
     status, out, _ = envlock("compare", *in_another_order(tmp_path, "tensors"))
     assert (status, out.splitlines()[0]) == (0, "identical  1 output, bit for bit; 1 of them by their values")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,14 +30,13 @@ def read_zip(file: Path) -> dict[str, Tensor]:
     return {name: _bytes(data) for name, data in members(file).items()}
 
 
-def read_keras(file: Path) -> dict[str, object]:
+def read_keras(file: Path) -> Mapping[str, object]:
     """Return a saved model's configuration, as JSON has it, and weights; raises as :func:`read_zip`."""
-    found: dict[str, object] = {**read_zip(file)}
-    found.pop(_ABOUT, None)
+    found = {name: data for name, data in read_zip(file).items() if name != _ABOUT}
     configuration = found.get(_CONFIGURATION)
-    if isinstance(configuration, Tensor):
-        found[_CONFIGURATION] = _numbered(json.loads(configuration.data.tobytes()), {})
-    return found
+    if configuration is None:
+        return found
+    return {**found, _CONFIGURATION: _numbered(json.loads(configuration.data.tobytes()), {})}
 
 
 def _numbered(value: object, numbers: dict[object, int]) -> object:

@@ -40,11 +40,11 @@ def is_recorded(path: Path, file: FileHash) -> bool:
 def _around(record: Path) -> Iterator[Path]:
     if record.parent.name == _RECORDS:
         yield record.parent.parent
-    yield record.with_suffix("")
-    yield record.parent / "out"
-    yield record.parent
+    near = (record.with_suffix(""), record.parent / "out", record.parent)
+    yield from near
     with suppress(PermissionError):
-        yield from sorted(one for one in record.parent.iterdir() if one.is_dir())
+        # Not twice in the near ones: a file of the right size and other bytes would be hashed again.
+        yield from sorted(one for one in record.parent.iterdir() if one.is_dir() and one not in near)
 
 
 def _candidates(output: FileHash, out: Path) -> Iterator[Path]:
