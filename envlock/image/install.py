@@ -18,7 +18,6 @@ import re
 from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from operator import attrgetter
 from string import Template
 from typing import Final, NamedTuple
 
@@ -75,7 +74,7 @@ def install(contents: WheelContents, *, minor: str) -> tuple[InstalledFile, ...]
     rows = [(_recorded_path(file.path, site), file.recorded, file.size) for file in installed.values()]
     content = format_record([*rows, (_recorded_path(record, site), None, None)])
     installed[record.text] = _made(record, 0o644, content)
-    return tuple(sorted(installed.values(), key=attrgetter("path.text")))
+    return tuple(installed[path] for path in sorted(installed))
 
 
 class _Places:
@@ -94,10 +93,14 @@ class _Places:
         reserved = ENVIRONMENT / "pyvenv.cfg", ENVIRONMENT / "bin", self.site / "envlock.pth"
         self._reserved = frozenset(path.text for path in reserved)
 
-    def path(self, scheme: str, name: str) -> ImagePath:
-        """Return the place of a scheme's file. Raises InputError for a place that is not the wheel's."""
+    def path(self, scheme: str, name: str, *, checked: bool = False) -> ImagePath:
+        """Return the place of a scheme's file. Raises InputError for a place that is not the wheel's.
+
+        ``checked``: the name is that of a zip's member, or the end of one.
+        """
+        directory = self._schemes[scheme]
         try:
-            path = self._schemes[scheme] / name
+            path = directory.below(name) if checked else directory / name
         except InputError as error:
             raise InputError(
                 "refused to install",
@@ -121,7 +124,9 @@ def _files(contents: WheelContents, minor: str) -> Iterator[InstalledFile]:
     info = contents.dist_info
     left_out = {f"{info}/{name}" for name in ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER")}
     for file in contents.files:
-        if file.name not in left_out and "__pycache__" not in file.name.split("/"):
+        name = file.name
+        compiled = "__pycache__" in name and "__pycache__" in name.split("/")
+        if not compiled and name not in left_out:
             yield _wheel_file(contents, file, places)
     yield _made(places.site / f"{info}/INSTALLER", 0o644, _INSTALLER_FILE)
     yield from _launchers(contents, places)
@@ -133,14 +138,14 @@ def _made(path: ImagePath, mode: int, data: bytes) -> InstalledFile:
 
 def _wheel_file(contents: WheelContents, file: WheelFile, places: _Places) -> InstalledFile:
     scheme, name = _scheme(contents, file.name)
-    path = places.path(scheme, name)
+    path = places.path(scheme, name, checked=True)
     mode = 0o755 if file.executable or scheme == "scripts" else 0o644
     if scheme == "scripts" and file.script is not None:
         _, _, body = file.script.partition(b"\n")
         return _made(path, mode, f"#!{INTERPRETER}\n".encode() + body)
     if file.recorded is None:
         raise InputError("file without a hash in RECORD", where=f"{contents.filename}: {file.name}")
-    return InstalledFile(path=path, mode=mode, size=file.size, recorded=file.recorded, source=file.name)
+    return InstalledFile(path, mode, file.size, file.recorded, file.name)
 
 
 def _scheme(contents: WheelContents, name: str) -> tuple[str, str]:
@@ -166,9 +171,8 @@ def _scheme(contents: WheelContents, name: str) -> tuple[str, str]:
 
 def _recorded_path(path: ImagePath, site: ImagePath) -> str:
     """Return ``path`` as RECORD has it: relative to site-packages."""
-    if path.within(site):
-        return path.text[len(site.text) + 1 :]
-    return posixpath.relpath(path.text, site.text)
+    below = path.text.removeprefix(f"{site.text}/")
+    return below if below is not path.text else posixpath.relpath(path.text, site.text)
 
 
 def _launchers(contents: WheelContents, places: _Places) -> Iterator[InstalledFile]:

@@ -4,21 +4,20 @@ A wheel's RECORD names every file but itself and its signatures with a hash; the
 those that the binary distribution format allows (SHA-256 or stronger).
 """
 
-import base64
 import csv
 import hashlib
 import io
-from binascii import a2b_base64
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Final, NamedTuple
 
-from envlock.core.digest import Digest
 from envlock.runtime.errors import InputError, IntegrityError
 
 _HASHES: Final = ("sha256", "sha384", "sha512")
 _TOLD: Final = 20
-# From base64 for URLs to the other kind. base64's own function for it takes three times as long.
-_STANDARD: Final = str.maketrans("-_", "+/")
+# From the usual base64 to that for URLs. base64's own function for it takes three times as long.
+_FOR_URLS: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class RecordedHash(NamedTuple):
@@ -30,15 +29,6 @@ class RecordedHash(NamedTuple):
     def __str__(self) -> str:
         """Return ``sha256=…``, as RECORD has it."""
         return f"{self.algorithm}={self.value}"
-
-    @property
-    def sha256(self) -> Digest | None:
-        """The same as a digest; None for another algorithm, or a value that no file's hash can be."""
-        try:
-            raw = a2b_base64(self.value.translate(_STANDARD) + "=") if self.algorithm == "sha256" else b""
-        except ValueError:
-            return None
-        return Digest(raw.hex()) if len(raw) == hashlib.sha256().digest_size else None
 
 
 def recorded_hash(data: bytes) -> RecordedHash:
@@ -69,8 +59,10 @@ def format_record(rows: Iterable[tuple[str, RecordedHash | None, int | None]]) -
     """Return a RECORD of (path, hash, size) rows, sorted by path."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    for path, hashed, size in sorted(rows, key=lambda row: row[0]):
-        writer.writerow((path, hashed or "", "" if size is None else size))
+    writer.writerows(
+        (path, "" if hashed is None else f"{hashed.algorithm}={hashed.value}", size)
+        for path, hashed, size in sorted(rows, key=itemgetter(0))
+    )
     return stream.getvalue().encode()
 
 
@@ -80,6 +72,7 @@ class Verifier:
     def __init__(self) -> None:
         """Start without mismatches."""
         self._checks: list[tuple[str, RecordedHash, Callable[[], bytes]]] = []
+        self._wrong: list[str] = []
 
     def watch(self, where: str, recorded: RecordedHash) -> Callable[[bytes], None]:
         """Return a function that takes the file's pieces, in order."""
@@ -87,9 +80,16 @@ class Verifier:
         self._checks.append((where, recorded, state.digest))
         return state.update
 
+    def check(self, where: str, recorded: RecordedHash, digest: bytes) -> None:
+        """Compare the whole file's ``digest``, which is by the recorded algorithm."""
+        if _encoded(digest) != recorded.value:
+            self._wrong.append(where)
+
     def finish(self) -> None:
         """Raise IntegrityError that names every file whose bytes differ."""
-        wrong = [where for where, recorded, digest in self._checks if _encoded(digest()) != recorded.value]
+        for where, recorded, digest in self._checks:
+            self.check(where, recorded, digest())
+        wrong = self._wrong
         if wrong:
             more = f" and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
             raise IntegrityError(
@@ -113,8 +113,8 @@ def _parse_hash(text: str, there: str) -> RecordedHash:
             "not a RECORD", where=there, expected="a hash by " + ", ".join(_HASHES), found=repr(text)
         )
     # Some writers keep the padding that the format leaves out.
-    return RecordedHash(algorithm=algorithm, value=value.rstrip("="))
+    return RecordedHash(algorithm, value.rstrip("="))
 
 
 def _encoded(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return b2a_base64(digest, newline=False).rstrip(b"=\n").translate(_FOR_URLS).decode("ascii")

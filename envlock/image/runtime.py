@@ -7,10 +7,9 @@ Only ``.py`` files, as they stand in the source tree, and one small library that
 import os
 import stat
 from collections.abc import Iterator
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-
-import yaml
 
 import envlock
 from envlock.core import canonical
@@ -76,7 +75,7 @@ def _standing(file: Path, path: ImagePath) -> ImageFile:
 
 def carried() -> tuple[tuple[str, str], ...]:
     """Return name and version of each package that travels with the runtime."""
-    return (("pyyaml", yaml.__version__),)
+    return (("pyyaml", version("pyyaml")),)
 
 
 def digest(files: tuple[ImageFile, ...]) -> Digest:

@@ -21,15 +21,20 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from envlock.image.zip_end import ReadAt, end_record, exactly, refuse
-from envlock.oci.path import ImagePath
+from envlock.image.zip_end import end_record, exactly, refuse
+from envlock.oci.deflate import ReadAt
+from envlock.oci.path import lacking
 from envlock.runtime.errors import InputError
 
 STORED: Final = 0
 DEFLATED: Final = 8
 
-_CENTRAL = struct.Struct("<4s6H3L5H2L")
-_LOCAL = struct.Struct("<4s5H3L2H")
+# A directory's entry and a local header have 24 bytes in common, after the signature and, in the directory,
+# who made it: version, flags, method, time, CRC-32, sizes, the name's length.
+_CENTRAL = struct.Struct("<4s2x24s3H2x2L")
+_LOCAL = struct.Struct("<4s24sH")
+_COMMON = struct.Struct("<2x2H4x3LH")
+_LENGTHS = struct.Struct("<28x3H")
 
 _BIT_DESCRIPTOR = 1 << 3
 _BIT_UTF8 = 1 << 11
@@ -37,6 +42,9 @@ _BITS_REFUSED = 1 << 0 | 1 << 5 | 1 << 6 | 1 << 13  # encrypted, patched, strong
 _BITS_COMPRESSION = 0b110  # how hard the compressor tried: means nothing to a reader
 
 _MAX_16, _MAX_32 = 0xFFFF, 0xFFFFFFFF
+_ELSEWHERE = b"\xff" * 4  # in place of a size that stands in a zip64 field
+_DIRECTORY, _FILE = (0, stat.S_IFDIR), (0, stat.S_IFREG)
+_SET_ID = stat.S_ISUID | stat.S_ISGID
 _EXTRA_ZIP64, _EXTRA_UNICODE_PATH = 0x0001, 0x7075
 # Deflate's best is 1032 to 1 (RFC 1951: 258 bytes from 2 bits).
 _MEMBER_RATIO, _ARCHIVE_RATIO, _ALWAYS_FINE = 1032, 250, 1 << 30
@@ -58,8 +66,9 @@ class Member(NamedTuple):
 
 
 class _Central(NamedTuple):
-    """A central directory entry as it stands."""
+    """A central directory entry. ``common`` is what its local header repeats, as it stands."""
 
+    common: bytes
     raw_name: bytes
     name: str
     flags: int
@@ -86,48 +95,55 @@ def read_members(read: ReadAt, size: int, where: str) -> tuple[Member, ...]:
     return tuple(member for member in members if not member.name.endswith("/"))
 
 
+def claimed_names(read: ReadAt, size: int) -> Iterator[str]:
+    """Yield the files' names, of which nothing is checked: for a guess of what the archive holds.
+
+    What is no zip archive has fewer names, or none.
+    """
+    try:
+        start, length, _ = end_record(read, size, "")
+    except InputError:
+        return
+    directory, position = read(start, length), 0
+    while position + _CENTRAL.size <= len(directory):
+        lengths = _LENGTHS.unpack_from(directory, position)
+        position += _CENTRAL.size
+        name = directory[position : position + lengths[0]]
+        position += sum(lengths)
+        if not name.endswith(b"/"):
+            yield name.decode("utf-8", "replace")
+
+
 def _central_entries(directory: bytes, count: int, where: str) -> Iterator[_Central]:
     position = seen = 0
     while position < len(directory):
         if position + _CENTRAL.size > len(directory) or directory[position : position + 4] != b"PK\x01\x02":
             refuse(where, "a central directory entry", f"something else at byte {position} of it")
-        entry, position = _central_entry(directory, position, where)
+        fields = _CENTRAL.unpack_from(directory, position)
+        _, common, extra_length, comment_length, disk, attributes, header = fields
+        flags, method, crc, compressed, size, name_length = _COMMON.unpack(common)
+        position += _CENTRAL.size
+        raw_name = directory[position : position + name_length]
+        position += name_length
+        extra = directory[position : position + extra_length]
+        position += extra_length + comment_length
+        if position > len(directory):
+            refuse(where, "a whole central directory entry", "one that runs over its end")
+        name = _decoded(raw_name, flags, where)
+        if extra or _ELSEWHERE in common or header == _MAX_32:
+            size, compressed, header = _zip64_sizes(extra, size, compressed, header, f"{where}: {name}")
+        if disk not in (0, _MAX_16):
+            refuse(f"{where}: {name}", "an archive in one part", f"disk {disk}")
+        mode = attributes >> 16
+        # By position, as wherever there are 50,000: by name it takes twice as long.
+        entry = _Central(common, raw_name, name, flags, method, crc, compressed, size, mode, header)
+        fault = _fault(entry)
+        if fault is not None:
+            refuse(f"{where}: {name}", *fault)
         seen += 1
         yield entry
     if seen != count:
         refuse(where, f"{count} entries", f"{seen}")
-
-
-def _central_entry(directory: bytes, position: int, where: str) -> tuple[_Central, int]:
-    fields = _CENTRAL.unpack_from(directory, position)
-    _, _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = fields[:12]
-    comment_length, disk, _, attributes, header = fields[12:]
-    position += _CENTRAL.size
-    raw_name = directory[position : position + name_length]
-    position += name_length
-    extra = directory[position : position + extra_length]
-    position += extra_length + comment_length
-    if position > len(directory):
-        refuse(where, "a whole central directory entry", "one that runs over its end")
-    name = _decoded(raw_name, flags, where)
-    there = f"{where}: {name}"
-    if _MAX_32 in (compressed, size, header) or extra:
-        size, compressed, header = _zip64_sizes(extra, size, compressed, header, there)
-    if disk not in (0, _MAX_16):
-        refuse(there, "an archive in one part", f"disk {disk}")
-    entry = _Central(
-        raw_name=raw_name,
-        name=name,
-        flags=flags,
-        method=method,
-        crc=crc,
-        compressed_size=compressed,
-        size=size,
-        mode=attributes >> 16,
-        header=header,
-    )
-    _check_entry(entry, there)
-    return entry, position
 
 
 def _decoded(raw: bytes, flags: int, where: str) -> str:
@@ -166,34 +182,31 @@ def _extra_fields(extra: bytes, there: str) -> Iterator[tuple[int, bytes]]:
         position += length
 
 
-def _check_entry(entry: _Central, there: str) -> None:
-    if entry.flags & _BITS_REFUSED:
-        refuse(there, "no encryption and no patch data", f"flags {entry.flags:#06x}")
-    if entry.method not in (STORED, DEFLATED):
-        refuse(there, "method 0 (stored) or 8 (deflate)", f"method {entry.method}")
-    if entry.method == STORED and entry.size != entry.compressed_size:
-        refuse(there, f"{entry.size} stored bytes", f"{entry.compressed_size}")
+def _fault(entry: _Central) -> tuple[str, str] | None:  # noqa: PLR0911 # one for each rule
+    """Return what was expected of an entry and what it is instead; None for a right one."""
+    flags, method, mode = entry.flags, entry.method, entry.mode
+    if flags & _BITS_REFUSED:
+        return "no encryption and no patch data", f"flags {flags:#06x}"
+    if method not in (STORED, DEFLATED):
+        return "method 0 (stored) or 8 (deflate)", f"method {method}"
+    if method == STORED and entry.size != entry.compressed_size:
+        return f"{entry.size} stored bytes", f"{entry.compressed_size}"
     directory = entry.name.endswith("/")
-    allowed = (0, stat.S_IFDIR) if directory else (0, stat.S_IFREG)
-    if stat.S_IFMT(entry.mode) not in allowed:
-        refuse(there, "a regular file or directory", f"a link or special file (mode {entry.mode:o})")
+    if stat.S_IFMT(mode) not in (_DIRECTORY if directory else _FILE):
+        return "a regular file or directory", f"a link or special file (mode {mode:o})"
     # A directory's setgid bit only says how its maker shared it, and no directory entry is installed.
-    if not directory and entry.mode & (stat.S_ISUID | stat.S_ISGID):
-        refuse(there, "a file without setuid and setgid", f"mode {entry.mode:o}")
+    if not directory and mode & _SET_ID:
+        return "a file without setuid and setgid", f"mode {mode:o}"
     if directory and entry.size:
-        refuse(there, "an empty directory entry", f"{entry.size} bytes")
+        return "an empty directory entry", f"{entry.size} bytes"
+    return None
 
 
 def _check_names(entries: tuple[_Central, ...], where: str) -> None:
     files: set[str] = set()
     for entry in entries:
         name = entry.name.removesuffix("/")
-        try:
-            ImagePath("/" + name)
-            escapes = "\\" in name  # a separator to some who unpack it
-        except InputError:
-            escapes = True
-        if escapes:
+        if "\\" in name or lacking("/" + name):  # a backslash separates to some who unpack it
             expected = "a relative name without '..' or '.wh.', of parts of at most 255 bytes"
             refuse(f"{where}: {entry.name!r}", expected, "one that could escape, hide others or not be made")
         if entry.name in files:
@@ -236,18 +249,29 @@ def _check_ratio(entries: tuple[_Central, ...], archive: int, where: str) -> Non
 
 def _member(read: ReadAt, entry: _Central, directory_start: int, where: str) -> Member:
     """Compare ``entry`` with its local header and return the member."""
-    there = f"{where}: {entry.name}"
-    expected = len(entry.raw_name)
-    head = exactly(read, entry.header, _LOCAL.size + expected, there)
-    signature, _, flags, method, _, _, *values, name_length, extra_length = _LOCAL.unpack_from(head)
-    if signature != b"PK\x03\x04" or name_length != expected or head[_LOCAL.size :] != entry.raw_name:
+    common, raw_name, name, flags, method, crc, compressed, size, mode, header = entry
+    length = _LOCAL.size + len(raw_name)
+    head = exactly(read, header, length, f"{where}: {name}")
+    signature, again, extra_length = _LOCAL.unpack_from(head)
+    if signature != b"PK\x03\x04" or head[_LOCAL.size :] != raw_name:
+        refuse(f"{where}: {name}", "a local header of the same name", "another")
+    offset = header + length + extra_length
+    if offset + compressed > directory_start:
+        refuse(f"{where}: {name}", "data before the central directory", "data that runs into it")
+    if again != common or flags & _BIT_DESCRIPTOR or _ELSEWHERE in common:
+        _compare(read, entry, again, offset, extra_length, f"{where}: {name}")
+    return Member(name, method, crc, compressed, size, offset, bool(mode & 0o111))
+
+
+def _compare(
+    read: ReadAt, entry: _Central, common: bytes, offset: int, extra_length: int, there: str
+) -> None:
+    """Compare what a local header, whose data begins at ``offset``, says in another form than ``entry``."""
+    flags, method, crc, compressed, size, name_length = _COMMON.unpack(common)
+    if name_length != len(entry.raw_name):
         refuse(there, "a local header of the same name", "another")
     if (flags ^ entry.flags) & ~_BITS_COMPRESSION or method != entry.method:
         refuse(there, "the same flags and method in the local header", "others")
-    offset = entry.header + _LOCAL.size + name_length + extra_length
-    if offset + entry.compressed_size > directory_start:
-        refuse(there, "data before the central directory", "data that runs into it")
-    crc, compressed, size = values
     if _MAX_32 in (compressed, size):
         extra = exactly(read, offset - extra_length, extra_length, there)
         size, compressed, _ = _zip64_sizes(extra, size, compressed, 0, there)
@@ -257,15 +281,6 @@ def _member(read: ReadAt, entry: _Central, directory_start: int, where: str) -> 
         refuse(there, "the same CRC-32 and sizes in the local header", "others")
     if flags & _BIT_DESCRIPTOR:
         _check_descriptor(read, offset + entry.compressed_size, declared, there)
-    return Member(
-        name=entry.name,
-        method=entry.method,
-        crc=entry.crc,
-        compressed_size=entry.compressed_size,
-        size=entry.size,
-        offset=offset,
-        executable=bool(entry.mode & 0o111),
-    )
 
 
 def _check_descriptor(read: ReadAt, offset: int, declared: tuple[int, int, int], there: str) -> None:

@@ -5,13 +5,11 @@ or before the zip64 records where there are any; one disk.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
+from envlock.oci.deflate import ReadAt
 from envlock.runtime.errors import InputError
-
-ReadAt = Callable[[int, int], bytes]
-"""``read(offset, length)`` returns that part of the archive; less only past its end."""
 
 _END: Final = struct.Struct("<4s4H2LH")
 _END_64: Final = struct.Struct("<4sQ2H2L4Q")

@@ -9,20 +9,23 @@ Which extras a user asked for is written down nowhere, so those lead to no edge.
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from packaging.markers import UndefinedComparison
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from envlock.lock.environment import InstalledDistribution
 from envlock.lock.model import Lock, OperatingSystem, Package, Python
+
+if TYPE_CHECKING:  # a capture's, which a build need not import
+    from envlock.lock.environment import InstalledDistribution
 
 _NO_EXTRA = ""
 _NAME = re.compile("[A-Za-z0-9._-]+")
 _IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy"}
 
 
-def with_dependencies(lock: Lock, distributions: Iterable[InstalledDistribution]) -> Lock:
+def with_dependencies(lock: Lock, distributions: "Iterable[InstalledDistribution]") -> Lock:
     """Return the lock with each package's ``dependencies``, those of them that are packages of the lock."""
     known = {one.name for one in lock.packages}
     markers = _markers(lock.python, lock.os)
@@ -65,7 +68,7 @@ def _needed(
     return tuple(sorted(found - {package}))
 
 
-def _requirements(distribution: InstalledDistribution, known: Container[str]) -> Iterator[Requirement]:
+def _requirements(distribution: "InstalledDistribution", known: Container[str]) -> Iterator[Requirement]:
     for line in distribution.requires:
         # Most lines name what is not installed, and parsing one costs more than all else here.
         name = _NAME.match(line)

@@ -12,7 +12,7 @@ Rules kept here (RFC 1951, RFC 1952):
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -22,19 +22,29 @@ from envlock.runtime.errors import InputError
 MEMBER_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """No flags, mtime 0, operating system unknown (255)."""
 
+END: Final = b"\1\0\0\xff\xff"
+"""The last block, which is empty."""
+
 _STORED = 65_535
 _SHORTEST, _LONGEST = 3, 258
 # A run takes up to 15 bytes, of which 5 are the next stored block's head. 32 to 4,096 zeros, of which the
 # first are spelled out, so that they are searched for as a string.
-_ZEROS = re.compile(b"(" + rb"\0" * 32 + rb"\0{0,4064})")
-_END = b"\1\0\0\xff\xff"
+SHORTEST_ZEROS: Final = 32
+_ZEROS = re.compile(b"(" + rb"\0" * SHORTEST_ZEROS + rb"\0{0,4064})")
+_TRAILER = struct.Struct("<II")
 _PIECE = 1 << 18
+# What is inflated from it stays in the processor's cache until it is hashed.
+_COMPRESSED_PIECE = 1 << 17
+
+ReadAt = Callable[[int, int], bytes]
+"""``read(offset, length)`` returns that part of a file; less only past its end."""
 
 
 class Deflated(NamedTuple):
-    """A raw deflate stream: ``pieces`` yields its ``compressed_size`` bytes each time it is called."""
+    """A raw deflate stream: ``compressed_size`` bytes at ``offset`` of what ``read`` reads."""
 
-    pieces: Callable[[], Iterator[bytes]]
+    read: ReadAt
+    offset: int
     compressed_size: int
     size: int
     crc: int
@@ -44,7 +54,7 @@ class Deflated(NamedTuple):
 
 def stored_member(data: bytes) -> bytes:
     """Return a gzip member that holds ``data`` uncompressed."""
-    return b"".join((MEMBER_HEADER, *_stored(data), _END, member_trailer(crc32(data), len(data))))
+    return b"".join((MEMBER_HEADER, *_stored(data), END, member_trailer(crc32(data), len(data))))
 
 
 def header_member(data: bytes) -> bytes:
@@ -52,12 +62,12 @@ def header_member(data: bytes) -> bytes:
     parts = [MEMBER_HEADER]
     for number, piece in enumerate(_ZEROS.split(data)):
         if number % 2:
-            parts.append(_zeros(len(piece)))
+            parts.append(zeros(len(piece)))
         elif 0 < len(piece) <= _STORED:  # nearly always: not worth a call
-            parts += _stored_head(len(piece)), piece
+            parts += stored_head(len(piece)), piece
         else:
             parts += _stored(piece)
-    parts += _END, member_trailer(crc32(data), len(data))
+    parts += END, member_trailer(crc32(data), len(data))
     return b"".join(parts)
 
 
@@ -66,17 +76,18 @@ def _stored(data: bytes) -> list[bytes]:
     parts: list[bytes] = []
     for start in range(0, len(data), _STORED):
         block = data[start : start + _STORED]
-        parts += (_stored_head(len(block)), block)
+        parts += (stored_head(len(block)), block)
     return parts
 
 
 @cache
-def _stored_head(size: int) -> bytes:
+def stored_head(size: int) -> bytes:
+    """Return what stands before ``size`` bytes in a stored block that is not the last (RFC 1951, 3.2.4)."""
     return struct.pack("<BHH", 0, size, size ^ 0xFFFF)
 
 
 @cache
-def _zeros(count: int) -> bytes:
+def zeros(count: int) -> bytes:
     """Return a block for ``count`` zeros (RFC 1951, 3.2.6), and an empty stored one that ends at a byte."""
     literal, distance, end_of_block = "00110000", "00000", "0000000"
     bits = ["010", literal]
@@ -104,7 +115,7 @@ def _repeat(length: int) -> str:
 
 def member_trailer(crc: int, size: int) -> bytes:
     """Return CRC-32 and ISIZE, which is the size modulo 2^32."""
-    return struct.pack("<II", crc, size & 0xFFFFFFFF)
+    return _TRAILER.pack(crc, size & 0xFFFFFFFF)
 
 
 def inflate(stream: Deflated) -> Iterator[bytes]:
@@ -112,17 +123,38 @@ def inflate(stream: Deflated) -> Iterator[bytes]:
     return (plain for _, plain in spliced(stream))
 
 
-def spliced(stream: Deflated) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (compressed, plain): the next bytes of the stream, and some of what comes of all so far.
+def spliced(stream: Deflated) -> Iterable[tuple[bytes, bytes]]:
+    """Return pairs (compressed, plain): the next bytes of the stream, and some of what comes of all so far.
 
     Together they are the stream and its inflated bytes. Of the latter, each time 256 KiB at most.
 
-    Raises InputError when the stream does not end exactly at its last byte, or has another size or
-    CRC-32 than declared.
+    Raises InputError, in the end, when the stream does not end exactly at its last byte, or has another size
+    or CRC-32 than declared.
     """
+    if stream.compressed_size <= _COMPRESSED_PIECE and stream.size <= _PIECE:
+        whole = _at_once(stream)
+        if whole is not None:
+            return (whole,)
+    return _by_pieces(stream)
+
+
+def _at_once(stream: Deflated) -> tuple[bytes, bytes] | None:
+    """Return the whole of a small stream, as nearly all are; None where anything is wrong with it."""
+    read, offset, compressed_size, size, crc, _ = stream
+    compressed = read(offset, compressed_size)
+    inflater = decompressobj(wbits=-15)
+    try:
+        plain = inflater.decompress(compressed, size + 1)
+    except InflateError:
+        return None
+    ends = inflater.eof and not inflater.unused_data and len(compressed) == compressed_size
+    return (compressed, plain) if ends and len(plain) == size and crc32(plain) == crc else None
+
+
+def _by_pieces(stream: Deflated) -> Iterator[tuple[bytes, bytes]]:
     inflater = decompressobj(wbits=-15)
     crc = size = 0
-    for piece in stream.pieces():
+    for piece in _pieces(stream):
         compressed = rest = piece
         more = True
         while more:
@@ -140,6 +172,15 @@ def spliced(stream: Deflated) -> Iterator[tuple[bytes, bytes]]:
     if not inflater.eof:
         raise _bad(stream, "a complete deflate stream", "an end in the middle")
     _check(stream, size, crc)
+
+
+def _pieces(stream: Deflated) -> Iterator[bytes]:
+    for start in range(0, stream.compressed_size, _COMPRESSED_PIECE):
+        length = min(_COMPRESSED_PIECE, stream.compressed_size - start)
+        piece = stream.read(stream.offset + start, length)
+        if len(piece) != length:
+            raise InputError("a file changed while it was read", where=stream.origin)
+        yield piece
 
 
 def _inflated(inflater: Decompress, data: bytes, stream: Deflated) -> bytes:

@@ -82,6 +82,13 @@ class TableOfContents:
             )
             start += chunk.size
 
+    def add_whole(self, name: str, mode: int, size: int, offset: int, sha256: str) -> None:
+        """Add a file with content that is one part. ``sha256`` in hexadecimal."""
+        self._rows.append(
+            f'{{"name":{encode_basestring_ascii(name)},"type":"reg","mode":{mode},"size":{size},'
+            f'"offset":{offset},"digest":"sha256:{sha256}","chunkDigest":"sha256:{sha256}"{self._time}'
+        )
+
     def json(self) -> bytes:
         """Return the table's bytes."""
         return ('{"version":1,"entries":[\n' + ",\n".join(self._rows) + "\n]}").encode("ascii")

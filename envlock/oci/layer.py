@@ -30,6 +30,7 @@ from envlock.oci.deflate import (
     stored_member,
 )
 from envlock.oci.estargz import Chunk, TableOfContents
+from envlock.oci.heading import heading
 from envlock.oci.model import Layer
 from envlock.oci.path import ImagePath
 from envlock.runtime.errors import InputError
@@ -41,7 +42,7 @@ MTIME: Final = 315_619_200
 """1980-01-02T00:00:00Z: in no time zone before 1980, the earliest time that a zip file can hold."""
 
 _MEMBER = 16 * 65_535
-_TOGETHER = 1 << 18
+_TOGETHER = 1 << 19
 
 
 class Sink(Protocol):
@@ -94,12 +95,11 @@ Observer = Callable[[bytes], None]
 class Splice(NamedTuple):
     """A file whose deflate stream is copied as it is.
 
-    ``sha256``, of the inflated bytes, is for one who knows it already and checks it in ``observe``, which
-    sees them; without it they are hashed here.
+    ``observe`` is told its inflated bytes, ``hashed`` their SHA-256 in the end.
     """
 
     stream: Deflated
-    sha256: Digest | None = None
+    hashed: Callable[[bytes], None] | None = None
     observe: Observer | None = None
 
 
@@ -165,7 +165,7 @@ def _add_parents(members: dict[str, Entry], path: ImagePath) -> None:
     while text:
         parent = members.get(text)
         if parent is None:
-            members[text] = Entry(path=ImagePath(text), mode=0o755, content=Directory())
+            members[text] = Entry(path=ImagePath.again(text), mode=0o755, content=Directory())
         elif isinstance(parent.content, Directory):
             return
         else:
@@ -183,7 +183,8 @@ class _LayerWriter:
         self._mtime = mtime
         self._diff = hashlib.sha256()
         self._length = 0
-        self._between = bytearray()
+        self._padding = 0
+        self._headers = bytearray()
         self._ready: list[bytes] = []
         self._offset = 0
         self._written = 0
@@ -250,29 +251,40 @@ class _LayerWriter:
             )
         if chunks:
             self._table.add_file(entry.path.relative, entry.mode, Digest(whole.hexdigest()), chunks)
-        self._put(tar.padding(seen))
+        self._padding = -seen % tar.BLOCK
 
     def _splice(self, entry: Entry, splice: Splice) -> None:
         stream = splice.stream
-        self._header(entry, size=stream.size)
-        self._flush()
+        size, name = stream.size, entry.path.relative
+        made = None if self._headers else heading(self._padding, name, entry.mode, size, self._mtime)
+        if made is None:
+            self._put(tar.header(name, mode=entry.mode, mtime=self._mtime, size=size))
+            self._flush()
+        else:
+            self._plain(made[0])
+            self._emit(made[1])
         offset = self._offset
-        state = hashlib.sha256()
-        observe = splice.observe or state.update
-        if stream.size:
+        state, diff = hashlib.sha256(), self._diff
+        if size:
             self._emit(MEMBER_HEADER)
         for compressed, plain in spliced(stream):
             # An empty file has no body, so its two bytes of deflate are checked but not written.
-            if stream.size:
+            if size:
                 self._emit(compressed)
-            self._plain(plain)
-            observe(plain)
-        if stream.size:
-            self._emit(member_trailer(stream.crc, stream.size))
-            sha256 = splice.sha256 or Digest(state.hexdigest())
-            chunk = Chunk(offset=offset, size=stream.size, sha256=sha256)
-            self._table.add_file(entry.path.relative, entry.mode, sha256, (chunk,))
-        self._put(tar.padding(stream.size))
+            diff.update(plain)
+            state.update(plain)
+            if splice.observe:
+                splice.observe(plain)
+        self._length += size
+        digest = state.digest()
+        if splice.hashed:
+            splice.hashed(digest)
+        if size:
+            self._emit(member_trailer(stream.crc, size))
+            self._table.add_whole(name, entry.mode, size, offset, digest.hex())
+        else:
+            self._table.add(name, "file", entry.mode)
+        self._padding = -size % tar.BLOCK
 
     def _plain(self, data: bytes) -> None:
         """Count bytes of the plain tar, which the caller writes in some form."""
@@ -280,15 +292,15 @@ class _LayerWriter:
         self._length += len(data)
 
     def _put(self, data: bytes) -> None:
-        """Take headers or padding, to be written before the next content."""
-        self._between += data
+        """Take headers, to be written before the next content."""
+        self._headers += data
 
     def _flush(self) -> None:
-        if self._between:
-            data = bytes(self._between)
+        data = bytes(self._padding) + self._headers
+        self._padding, self._headers = 0, bytearray()
+        if data:
             self._plain(data)
             self._emit(header_member(data))
-            self._between.clear()
 
     def _emit(self, data: bytes) -> None:
         """Take bytes of the blob. Small ones are written together: calls cost more than they do."""

@@ -17,6 +17,16 @@ _FORM = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z)|\.wh\.)[^/\x00-\x1f\x7f\ud800-\udfff
 _PART, _WHOLE = 255, 3_840
 
 
+def lacking(text: str) -> str | None:
+    """Return what ``text`` would have to be to be a path in an image; None where it is one."""
+    if not _FORM.fullmatch(text):
+        return "an absolute, normalised path without '..', '.wh.' or control characters"
+    # In ASCII, what is no longer than a part may be has no longer part.
+    if (len(text) > _PART or not text.isascii()) and _is_long(text.encode()):
+        return f"at most {_PART} bytes in a part of a path, and {_WHOLE} in all"
+    return None
+
+
 def _is_long(path: bytes) -> bool:
     return len(path) > _WHOLE or any(len(part) > _PART for part in path.split(b"/"))
 
@@ -29,14 +39,16 @@ class ImagePath:
 
     def __post_init__(self) -> None:
         """Refuse what is not absolute and normalised with InputError."""
-        text = self.text
-        if not _FORM.fullmatch(text):
-            expected = "an absolute, normalised path without '..', '.wh.' or control characters"
-            raise InputError("not a path inside an image", expected=expected, found=repr(text))
-        # In ASCII, what is no longer than a part may be has no longer part.
-        if (len(text) > _PART or not text.isascii()) and _is_long(text.encode()):
-            expected = f"at most {_PART} bytes in a part of a path, and {_WHOLE} in all"
-            raise InputError("not a path inside an image", expected=expected, found=repr(text))
+        expected = lacking(self.text)
+        if expected is not None:
+            raise InputError("not a path inside an image", expected=expected, found=repr(self.text))
+
+    @classmethod
+    def again(cls, text: str) -> "ImagePath":
+        """Return the path of a ``text`` that was one before, or stands above one: it is not checked again."""
+        path = object.__new__(cls)
+        object.__setattr__(path, "text", text)
+        return path
 
     def __str__(self) -> str:
         """Return the absolute path."""
@@ -56,10 +68,15 @@ class ImagePath:
         """Return the path ``name`` (which may contain slashes) below this one."""
         return ImagePath(f"{self.text}/{name}")
 
+    def below(self, name: str) -> "ImagePath":
+        """Return ``name``, which behind a slash is a path by itself, below this one. Raises InputError."""
+        text = f"{self.text}/{name}"
+        return ImagePath.again(text) if len(text) <= _PART else ImagePath(text)
+
     def parents(self) -> tuple["ImagePath", ...]:
         """Return the directories above, outermost first, without the root itself."""
         parts = self.text.split("/")[1:-1]
-        return tuple(ImagePath("/" + "/".join(parts[: depth + 1])) for depth in range(len(parts)))
+        return tuple(ImagePath.again("/" + "/".join(parts[: depth + 1])) for depth in range(len(parts)))
 
     def within(self, directory: "ImagePath") -> bool:
         """Say whether the path is ``directory`` or lies below it."""

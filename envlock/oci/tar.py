@@ -6,7 +6,6 @@ A PAX extended header stands before it only where ustar can't say it: a name tha
 does not split into 155 + 100 bytes, a link target of more than 100 bytes, a size of 8 GiB or more.
 """
 
-import struct
 import zlib
 from typing import Final, Literal
 
@@ -16,11 +15,11 @@ END: Final = bytes(2 * BLOCK)
 
 Kind = Literal["file", "directory", "symlink"]
 
-_FIELDS = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
+# Name, mode, owner 0:0, size, time, spaces for the checksum, kind, link target, no names, no device, prefix.
+_ZERO = b"0000000\0"
+_BLOCK = b"%b%07o\0" + 2 * _ZERO + b"%011o\0%011o\0        %b%bustar\x0000" + bytes(80) + b"%b"
+_CHECKSUM = slice(148, 156)
 _FLAGS: dict[Kind, bytes] = {"file": b"0", "directory": b"5", "symlink": b"2"}
-_ZERO_ID = b"0000000\0"
-_MAGIC = b"ustar\x0000"
-_NO_CHECKSUM = b" " * 8
 _NAME, _PREFIX = 100, 155
 _LARGEST_SIZE = 0o77777777777
 _PAX_NAME = b"././@PaxHeader"
@@ -35,8 +34,10 @@ def header(
     ``target`` of a symlink.
     """
     full = f"{name}/" if kind == "directory" else name
-    extended: dict[str, str] = {}
     split = _split(full)
+    if split is not None and size <= _LARGEST_SIZE and not target:  # nearly always
+        return _ustar(split, _FLAGS[kind], mode, size, mtime)
+    extended: dict[str, str] = {}
     if split is None:
         extended["path"] = full
         split = full.encode("ascii", "replace")[:_NAME], b""
@@ -46,7 +47,7 @@ def header(
         extended["size"] = str(size)
         size = 0
     link = target.encode("ascii", "replace")[:_NAME]
-    block = _ustar(split, flag=_FLAGS[kind], mode=mode, size=size, mtime=mtime, link=link)
+    block = _ustar(split, _FLAGS[kind], mode, size, mtime, link)
     return _pax(extended) + block if extended else block
 
 
@@ -59,7 +60,7 @@ def _split(name: str) -> tuple[bytes, bytes] | None:
     """Return (name, prefix) as ustar holds them, or None when it can't."""
     if not name.isascii():
         return None
-    data = name.encode("ascii")
+    data = name.encode()
     if len(data) <= _NAME:
         return data, b""
     # The first slash after which the rest fits, where tarfile splits too.
@@ -70,19 +71,27 @@ def _split(name: str) -> tuple[bytes, bytes] | None:
 
 
 def _ustar(
-    split: tuple[bytes, bytes], *, flag: bytes, mode: int, size: int, mtime: int, link: bytes
+    split: tuple[bytes, bytes], flag: bytes, mode: int, size: int, mtime: int, link: bytes = b""
 ) -> bytes:
-    before = split[0], b"%07o\0" % mode, _ZERO_ID, _ZERO_ID, b"%011o\0" % size, b"%011o\0" % mtime
-    after = flag, link, _MAGIC, b"", b"", b"", b"", split[1]
-    # The sum of a block whose checksum is spaces; the zeros between the fields add nothing. Adler-32's lower
-    # half is one more, modulo 65,521 (RFC 1950): above what 512 bytes of ASCII can add up to.
-    checksum = (zlib.adler32(b"".join((*before, _NO_CHECKSUM, *after))) & 0xFFFF) - 1
-    return _FIELDS.pack(*before, b"%06o\0 " % checksum, *after)
+    name, prefix = split
+    block = _BLOCK % (
+        name.ljust(_NAME, b"\0"),
+        mode,
+        size,
+        mtime,
+        flag,
+        link.ljust(_NAME, b"\0"),
+        prefix.ljust(_PREFIX + 12, b"\0"),
+    )
+    # The sum of all bytes. Adler-32's lower half is one more, modulo 65,521 (RFC 1950): above what 512 bytes
+    # of ASCII can add up to.
+    checksum = (zlib.adler32(block) & 0xFFFF) - 1
+    return b"%b%06o\0 %b" % (block[: _CHECKSUM.start], checksum, block[_CHECKSUM.stop :])
 
 
 def _pax(records: dict[str, str]) -> bytes:
     data = b"".join(_record(key, records[key]) for key in sorted(records))
-    block = _ustar((_PAX_NAME, b""), flag=b"x", mode=0, size=len(data), mtime=0, link=b"")
+    block = _ustar((_PAX_NAME, b""), b"x", 0, len(data), 0)
     return block + data + padding(len(data))
 
 

@@ -66,6 +66,13 @@ def test_an_empty_archive_has_no_members() -> None:
     assert read(make_zip([])) == ()
 
 
+def with_other_local_zip64_size() -> bytes:
+    """Return an archive whose zip64 field says one size in the directory and another before the data."""
+    right = make_zip([Item(name="a", data=b"x", zip64=True)])
+    field = right.index(struct.pack("<HHQ", 1, 16, 1))  # the local header's, which has two sizes
+    return right[: field + 4] + struct.pack("<Q", 2) + right[field + 12 :]
+
+
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "empty file": (b"", "end of central directory"),
     "truncated": (make_zip(ONE)[:-5], "end of central directory"),
@@ -94,6 +101,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "zip64 on two disks": (with_end(ONE, end_64(MEMBERS, DIRECTORY, 1, disks=2)), "one part"),
     "zip64 record past the end": (with_end(ONE, end_64(MEMBERS, DIRECTORY, 1, position=10**6)), "truncated"),
     "zip64 size without field": (make_zip([Item(name="a", size=0xFFFFFFFF, body=b"x")]), "a zip64 field"),
+    "zip64 size other in the local header": (with_other_local_zip64_size(), "the same CRC-32 and sizes"),
     "other disk": (make_zip([Item(name="a", disk=3)]), "disk 3"),
     "encrypted": (make_zip([Item(name="a", flags=0x801)]), "no encryption"),
     "strongly encrypted": (make_zip([Item(name="a", flags=0x840)]), "no encryption"),

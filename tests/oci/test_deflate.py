@@ -1,11 +1,11 @@
 import gzip
 import zlib
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envlock.oci import deflate
 from envlock.oci.deflate import Deflated, header_member, inflate, stored_member
 from envlock.runtime.errors import InputError
 
@@ -17,12 +17,17 @@ def raw(data: bytes) -> bytes:
     return compressor.compress(data) + compressor.flush()
 
 
-def stream(body: bytes, *, size: int, crc: int, piece: int = 1000) -> Deflated:
-    def pieces() -> Iterator[bytes]:
-        for start in range(0, len(body), piece):
-            yield body[start : start + piece]
-
-    return Deflated(pieces=pieces, compressed_size=len(body), size=size, crc=crc, origin="x.whl: a")
+def stream(body: bytes, *, size: int, crc: int) -> Deflated:
+    """Return ``body`` as it stands in a file, behind other bytes and before others."""
+    file = b"before" + body + b"behind"
+    return Deflated(
+        read=lambda offset, length: file[offset : offset + length],
+        offset=len(b"before"),
+        compressed_size=len(body),
+        size=size,
+        crc=crc,
+        origin="x.whl: a",
+    )
 
 
 def read(of: Deflated) -> bytes:
@@ -58,18 +63,34 @@ def test_stored_blocks_hold_at_most_65535_bytes(size: int) -> None:
     assert len(member) == size + 18 + 5 * (-(-size // 65_535) + 1)
 
 
-@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
-def test_a_true_stream_inflates_however_it_is_cut(piece: int) -> None:
-    assert read(stream(raw(TEXT), size=len(TEXT), crc=zlib.crc32(TEXT), piece=piece)) == TEXT
+@pytest.fixture(params=[1, 7, 1 << 20])
+def piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many compressed bytes are read at once; the last is more than all."""
+    size: int = request.param
+    monkeypatch.setattr(deflate, "_COMPRESSED_PIECE", size)
+    return size
+
+
+@pytest.mark.usefixtures("piece")
+def test_a_true_stream_inflates_however_it_is_cut() -> None:
+    assert read(stream(raw(TEXT), size=len(TEXT), crc=zlib.crc32(TEXT))) == TEXT
+
+
+@pytest.mark.usefixtures("piece")
+@pytest.mark.parametrize("size", [0, 1, (1 << 18) - 1, 1 << 18, (1 << 18) + 1])
+def test_streams_of_any_size_come_out_whole(size: int) -> None:
+    data = (TEXT * 3)[:size]
+    assert read(stream(raw(data), size=size, crc=zlib.crc32(data))) == data
 
 
 @pytest.mark.parametrize("more", [0, 100, 258, 259])
 def test_what_a_last_repeat_adds_beyond_a_whole_piece_is_not_lost(more: int) -> None:
     """The inflater has then taken all of its input, and has no room for all that it says."""
     data = bytes((1 << 18) + more)
-    assert read(stream(raw(data), size=len(data), crc=zlib.crc32(data), piece=1 << 20)) == data
+    assert read(stream(raw(data), size=len(data), crc=zlib.crc32(data))) == data
 
 
+@pytest.mark.usefixtures("piece")
 @pytest.mark.parametrize(
     ("body", "size", "crc", "message"),
     [
@@ -91,14 +112,20 @@ def test_a_stream_that_is_not_what_it_declares_is_refused(
     assert "x.whl: a" in str(caught.value)
 
 
-def test_bytes_after_the_end_in_a_later_piece_are_refused() -> None:
+def test_bytes_after_the_end_in_a_later_piece_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     body = raw(TEXT)
-    late = Deflated(
-        pieces=lambda: iter([body, b"late"]),
-        compressed_size=len(body) + 4,
-        size=len(TEXT),
-        crc=zlib.crc32(TEXT),
-        origin="o",
-    )
+    monkeypatch.setattr(deflate, "_COMPRESSED_PIECE", len(body))
+    late = stream(body + b"late", size=len(TEXT), crc=zlib.crc32(TEXT))
     with pytest.raises(InputError, match="more bytes after it"):
         read(late)
+
+
+@pytest.mark.usefixtures("piece")
+def test_a_file_that_is_cut_while_it_is_read_is_told() -> None:
+    body = raw(TEXT)
+    file = b"before" + body[:-8]
+    cut = stream(body, size=len(TEXT), crc=zlib.crc32(TEXT))._replace(
+        read=lambda offset, length: file[offset : offset + length]
+    )
+    with pytest.raises(InputError, match="changed while it was read"):
+        read(cut)

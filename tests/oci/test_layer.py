@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import io
 import tarfile
 import zlib
@@ -41,7 +42,8 @@ def spliced(data: bytes, level: int = 6) -> Splice:
     body = compressor.compress(data) + compressor.flush()
     return Splice(
         stream=Deflated(
-            pieces=lambda: iter([body]),
+            read=lambda offset, length: body[offset : offset + length],
+            offset=0,
             compressed_size=len(body),
             size=len(data),
             crc=zlib.crc32(data),
@@ -71,7 +73,7 @@ def plain_bytes(content: Content) -> bytes:
         case Stream(pieces=pieces):
             return b"".join(pieces())
         case Splice(stream=stream):
-            return zlib.decompress(b"".join(stream.pieces()), wbits=-15)
+            return zlib.decompress(stream.read(0, stream.compressed_size), wbits=-15)
         case Members(pieces=members):
             return b"".join(plain for plain, _ in members)
         case Symlink() | Directory():
@@ -122,14 +124,16 @@ def test_a_spliced_body_is_copied_not_compressed_again() -> None:
     for level in (1, 9):
         splice = spliced(data, level)
         _, blob = written(Entry(path=ImagePath("/f"), mode=0o644, content=splice))
-        assert b"".join(splice.stream.pieces()) in blob
+        assert splice.stream.read(0, splice.stream.compressed_size) in blob
 
 
 def test_the_inflated_bytes_of_a_splice_can_be_observed() -> None:
     seen: list[bytes] = []
-    watched = Splice(stream=spliced(b"abc").stream, observe=seen.append)
+    hashes: list[bytes] = []
+    watched = Splice(stream=spliced(b"abc").stream, hashed=hashes.append, observe=seen.append)
     written(Entry(path=ImagePath("/f"), mode=0o644, content=watched))
     assert b"".join(seen) == b"abc"
+    assert hashes == [hashlib.sha256(b"abc").digest()]
 
 
 def test_symlinks_and_directories_keep_target_and_mode() -> None:
