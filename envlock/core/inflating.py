@@ -3,12 +3,18 @@
 Nothing is compressed by it: what is read is the same by either, what would be written is not.
 """
 
-from typing import Final, Protocol
+import importlib
+import io
+from typing import IO, Final, Protocol, cast
 
 try:
     from zlib_ng import zlib_ng as _library
 except ImportError:  # a machine for which nobody has built it
     import zlib as _library  # type: ignore[no-redef]
+
+    _GZIP = "gzip"
+else:
+    _GZIP = "zlib_ng.gzip_ng"
 
 
 class Decompress(Protocol):
@@ -37,3 +43,12 @@ class Decompress(Protocol):
 crc32: Final = _library.crc32
 decompressobj: Final = _library.decompressobj
 InflateError: Final[type[Exception]] = _library.error  # type: ignore[assignment] # a class, whatever the stubs say
+
+
+def gunzip(stream: io.RawIOBase) -> IO[bytes]:
+    """Return the inflated bytes of all members of a gzip file.
+
+    Reading them raises EOFError, InflateError and :class:`gzip.BadGzipFile` where they are damaged.
+    """
+    # Only who reads layers pays for the import.
+    return cast("IO[bytes]", importlib.import_module(_GZIP).open(stream))

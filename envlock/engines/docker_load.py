@@ -33,7 +33,7 @@ from envlock.engines.docker_layers import Chain
 from envlock.oci import archive, tar
 from envlock.oci.estargz import UNCOMPRESSED_SIZE
 from envlock.oci.inflation import inflated
-from envlock.oci.layer import MTIME, cut
+from envlock.oci.layer import MTIME
 from envlock.oci.layout import Blobs, descriptor, open_blob
 from envlock.oci.model import MEDIA_LAYER_GZIP, Image, Layer, Made
 from envlock.oci.name import ImageName
@@ -210,7 +210,7 @@ def _layer(layer: Layer, blobs: Blobs) -> Iterator[bytes]:
     with open_blob(descriptor(layer), blobs(layer.blob)) as stream:
         plain = stream if unpacked is None else inflated(stream, str(layer.blob))
         seen = 0
-        for piece in cut(iter(partial(plain.read, _PIECE), b""), _PIECE):
+        for piece in iter(partial(plain.read, _PIECE), b""):
             seen += len(piece)
             yield piece
     if seen != size:
