@@ -35,8 +35,9 @@ class _Begun(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # any buffer, in the stubs
-        data, self._head = self._head, b""
-        data = data or self._stream.read(len(buffer))
+        size = len(buffer)
+        data, self._head = self._head[:size], self._head[size:]
+        data = data or self._stream.read(size)
         buffer[: len(data)] = data
         return len(data)
 
