@@ -171,8 +171,9 @@ def _scheme(contents: WheelContents, name: str) -> tuple[str, str]:
 
 def _recorded_path(path: ImagePath, site: ImagePath) -> str:
     """Return ``path`` as RECORD has it: relative to site-packages."""
-    below = path.text.removeprefix(f"{site.text}/")
-    return below if below is not path.text else posixpath.relpath(path.text, site.text)
+    if path.within(site):
+        return path.text[len(site.text) + 1 :]
+    return posixpath.relpath(path.text, site.text)
 
 
 def _launchers(contents: WheelContents, places: _Places) -> Iterator[InstalledFile]:
