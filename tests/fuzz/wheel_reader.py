@@ -9,6 +9,7 @@ import zlib
 
 from envlock.image.install import install
 from envlock.image.wheel import WheelReader, read_contents
+from envlock.image.zip_archive import claimed_names
 from envlock.runtime.errors import InputError, IntegrityError
 
 NAME = "demo-1.0-py3-none-any.whl"
@@ -17,8 +18,13 @@ _PLACES = ("/opt/env/",)
 
 def one_input(data: bytes) -> bool:
     """Return whether ``data`` is accepted as a wheel. Raises AssertionError where a promise is broken."""
+
+    def read(offset: int, length: int) -> bytes:
+        return data[offset : offset + length]
+
+    guessed = set(claimed_names(read, len(data)))
     try:
-        reader = WheelReader(lambda offset, length: data[offset : offset + length], len(data), NAME)
+        reader = WheelReader(read, len(data), NAME)
         installed = install(read_contents(reader), minor="3.11")
         for file in installed:
             content = file.source if isinstance(file.source, bytes) else reader.content(file.source)
@@ -31,6 +37,8 @@ def one_input(data: bytes) -> bool:
     for path in paths:
         assert path.startswith(_PLACES), f"{path} lies outside of the environment"
         assert ".." not in path.split("/"), path
+    # A name outside of ASCII is guessed as UTF-8, which it need not be.
+    assert {name for name in reader.members if name.isascii()} <= guessed
     for member in reader.members.values():
         assert zlib.crc32(b"".join(reader.pieces(member.name))) == member.crc
     return True
