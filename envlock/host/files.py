@@ -12,9 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from envlock.core.digest import Digest
 from envlock.runtime.errors import EnvlockError, InputError, UnreachableError
@@ -135,15 +134,13 @@ def copy(source: IO[bytes], target: IO[bytes]) -> None:
     ends, start, done = (source.fileno(), target.fileno()), target.tell(), 0
     # Elsewhere than at a whole block nothing can be shared, and the kernel takes a third longer than this.
     if start % _BLOCK == 0:
-        # Not all file systems know how, and old kernels stop early: the last lines do what is left.
+        # Not all file systems know how, and old kernels stop early: the last line does what is left.
         with suppress(OSError):
             while count := os.copy_file_range(*ends, _MOST, offset_src=done, offset_dst=start + done):
                 done += count
     source.seek(done)
     target.seek(start + done)
-    buffer = memoryview(bytearray(CHUNK))
-    while count := cast("BufferedIOBase", source).readinto(buffer):
-        target.write(buffer[:count])
+    shutil.copyfileobj(source, target, CHUNK)
 
 
 @contextmanager

@@ -22,11 +22,10 @@ from packaging.version import InvalidVersion, Version
 
 from envlock.image.record import RecordedHash, parse_record
 from envlock.image.zip_archive import STORED, Member, read_members
-from envlock.oci.deflate import Deflated, ReadAt, inflate
+from envlock.oci.deflate import Deflated, ReadAt, inflate, pieces
 from envlock.runtime.errors import InputError
 
 _LARGEST_WHOLE: Final = 64 << 20
-_PIECE: Final = 1 << 16
 _PLACEHOLDER: Final = b"#!python"
 
 
@@ -112,11 +111,7 @@ class WheelReader:
 
     def _stored(self, member: Member) -> Iterator[bytes]:
         crc = 0
-        for start in range(0, member.size, _PIECE):
-            length = min(_PIECE, member.size - start)
-            piece = self._read(member.offset + start, length)
-            if len(piece) != length:
-                raise InputError("a wheel changed while it was read", where=self.where(member.name))
+        for piece in pieces(self._read, member.offset, member.size, self.where(member.name)):
             crc = zlib.crc32(piece, crc)
             yield piece
         if crc != member.crc:

@@ -154,7 +154,7 @@ def _at_once(stream: Deflated) -> tuple[bytes, bytes] | None:
 def _by_pieces(stream: Deflated) -> Iterator[tuple[bytes, bytes]]:
     inflater = decompressobj(wbits=-15)
     crc = size = 0
-    for piece in _pieces(stream):
+    for piece in pieces(stream.read, stream.offset, stream.compressed_size, stream.origin):
         compressed = rest = piece
         more = True
         while more:
@@ -174,12 +174,13 @@ def _by_pieces(stream: Deflated) -> Iterator[tuple[bytes, bytes]]:
     _check(stream, size, crc)
 
 
-def _pieces(stream: Deflated) -> Iterator[bytes]:
-    for start in range(0, stream.compressed_size, _COMPRESSED_PIECE):
-        length = min(_COMPRESSED_PIECE, stream.compressed_size - start)
-        piece = stream.read(stream.offset + start, length)
+def pieces(read: ReadAt, offset: int, size: int, where: str) -> Iterator[bytes]:
+    """Yield that part of a file. Raises InputError, which names it ``where``, when there is less of it."""
+    for start in range(0, size, _COMPRESSED_PIECE):
+        length = min(_COMPRESSED_PIECE, size - start)
+        piece = read(offset + start, length)
         if len(piece) != length:
-            raise InputError("a file changed while it was read", where=stream.origin)
+            raise InputError("a file changed while it was read", where=where)
         yield piece
 
 

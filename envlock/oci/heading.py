@@ -5,11 +5,11 @@ whose :func:`~envlock.oci.deflate.header_member` comes to the same bytes in thre
 that can stand there.
 """
 
-import zlib
 from functools import cache
 from typing import Final
 
 from envlock.core.inflating import crc32
+from envlock.oci import tar
 from envlock.oci.deflate import END, MEMBER_HEADER, SHORTEST_ZEROS, member_trailer, stored_head, zeros
 
 _NAME, _LINK, _REST = 100, 100, 247
@@ -18,7 +18,6 @@ _FIELDS = b"%07o\0" + b"0000000\0" * 2 + b"%011o\0%011o\0        0"
 _FIELDS_SIZE = 57
 _CHECKSUM = 48
 _MAGIC = b"ustar\x0000"
-_LARGEST_SIZE = 0o77777777777
 _PLAIN_TAIL: Final = bytes(_LINK) + _MAGIC + bytes(_REST)
 _TAIL: Final = b"".join((zeros(_LINK), stored_head(len(_MAGIC)), _MAGIC, zeros(_REST), END))
 
@@ -30,11 +29,10 @@ def heading(padding: int, name: str, mode: int, size: int, mtime: int) -> tuple[
     """
     encoded = name.encode()
     length = len(encoded)
-    if length > _NAME or length != len(name) or size > _LARGEST_SIZE:
+    if length > _NAME or length != len(name) or size > tar.LARGEST_SIZE:
         return None
     fields = _FIELDS % (mode, size, mtime)
-    # As in tar.py: Adler-32's lower half is the sum of all bytes, and one.
-    checksum = (zlib.adler32(b"%b%b%b" % (encoded, fields, _MAGIC)) & 0xFFFF) - 1
+    checksum = tar.checksum(b"%b%b%b" % (encoded, fields, _MAGIC))
     fields = b"%b%06o\0 0" % (fields[:_CHECKSUM], checksum)
     gap = _NAME - length
     plain = b"%b%b%b%b%b" % (bytes(padding), encoded, bytes(gap), fields, _PLAIN_TAIL)

@@ -13,15 +13,17 @@ BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
 """Two zero blocks: the end of an archive."""
 
+LARGEST_SIZE: Final = 0o77777777777
+"""What a header's field of a size can hold."""
+
 Kind = Literal["file", "directory", "symlink"]
 
-# Name, mode, owner 0:0, size, time, spaces for the checksum, kind, link target, no names, no device, prefix.
 _ZERO = b"0000000\0"
+# Name, mode, owner 0:0, size, time, spaces for the checksum, kind, link target, no names, no device, prefix.
 _BLOCK = b"%b%07o\0" + 2 * _ZERO + b"%011o\0%011o\0        %b%bustar\x0000" + bytes(80) + b"%b"
 _CHECKSUM = slice(148, 156)
 _FLAGS: dict[Kind, bytes] = {"file": b"0", "directory": b"5", "symlink": b"2"}
 _NAME, _PREFIX = 100, 155
-_LARGEST_SIZE = 0o77777777777
 _PAX_NAME = b"././@PaxHeader"
 
 
@@ -34,16 +36,14 @@ def header(
     ``target`` of a symlink.
     """
     full = f"{name}/" if kind == "directory" else name
-    split = _split(full)
-    if split is not None and size <= _LARGEST_SIZE and not target:  # nearly always
-        return _ustar(split, _FLAGS[kind], mode, size, mtime)
     extended: dict[str, str] = {}
+    split = _split(full)
     if split is None:
         extended["path"] = full
         split = full.encode("ascii", "replace")[:_NAME], b""
     if not target.isascii() or len(target) > _NAME:
         extended["linkpath"] = target
-    if size > _LARGEST_SIZE:
+    if size > LARGEST_SIZE:
         extended["size"] = str(size)
         size = 0
     link = target.encode("ascii", "replace")[:_NAME]
@@ -54,6 +54,13 @@ def header(
 def padding(size: int) -> bytes:
     """Return the zeros that fill ``size`` bytes up to a whole block."""
     return bytes(-size % BLOCK)
+
+
+def checksum(block: bytes) -> int:
+    """Return what a header's checksum is to be, which in ``block`` is spaces; its zeros need not be there."""
+    # The sum of all bytes. Adler-32's lower half is one more, modulo 65,521 (RFC 1950): above what 512 bytes
+    # of ASCII can add up to.
+    return (zlib.adler32(block) & 0xFFFF) - 1
 
 
 def _split(name: str) -> tuple[bytes, bytes] | None:
@@ -83,10 +90,7 @@ def _ustar(
         link.ljust(_NAME, b"\0"),
         prefix.ljust(_PREFIX + 12, b"\0"),
     )
-    # The sum of all bytes. Adler-32's lower half is one more, modulo 65,521 (RFC 1950): above what 512 bytes
-    # of ASCII can add up to.
-    checksum = (zlib.adler32(block) & 0xFFFF) - 1
-    return b"%b%06o\0 %b" % (block[: _CHECKSUM.start], checksum, block[_CHECKSUM.stop :])
+    return b"%b%06o\0 %b" % (block[: _CHECKSUM.start], checksum(block), block[_CHECKSUM.stop :])
 
 
 def _pax(records: dict[str, str]) -> bytes:
