@@ -36,7 +36,11 @@ DEFAULT_IMAGE = Path(".envlock") / "image"
     help="A file that `envlock export --bundle` wrote, or registry:NAME:TAG, to take what is not here; "
     "without LOCK, its lock too.",
 )
-@click.option("-t", "--tag", help="A name for the image; loaded into Docker under it if an engine answers.")
+@click.option(
+    "-t",
+    "--tag",
+    help="A name for the image; without -o, it is loaded into Docker under it if an engine answers.",
+)
 @click.option(
     "-o",
     "--output",

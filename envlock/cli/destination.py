@@ -126,7 +126,7 @@ class Destination:
             for blob in layout.distinct_blobs(image):
                 store.vouch(blob.digest)
         else:
-            self._engine().load(products[0].image, blobs, self.target)
+            self._engine().load(products[0].image, blobs, self.target, store)
             return
         for product in products:
             of = f".{product.platform.replace('/', '-')}" if len(products) > 1 else ""

@@ -57,7 +57,7 @@ def build(request: Request, names: tuple[str, ...], store: Store, progress: Prog
     base = base_image(source.lock)
     ground = Ground(base=f"envlock-base:{base.config_digest.hex[:12]}", pip=_pip())
     with progress.task("loading the base into Docker", None):
-        docker.ensure(base, store.path, ground.base)
+        docker.ensure(base, store, ground.base)
     with scratch_directory() as scratch, progress.task("building with Docker", None):
         directory = scratch / "context"
         emit(request, directory, wheels, ground)

@@ -17,12 +17,13 @@ from docker.utils.socket import frames_iter
 
 from envlock.core.digest import Digest
 from envlock.core.progress import Progress
-from envlock.engines import docker_load
+from envlock.engines import docker_load, docker_manifests
 from envlock.engines.configuration import ENVIRONMENT_ID_LABEL, parse
 from envlock.engines.docker_client import connected, told
 from envlock.engines.engine import ImageFacts, Job
 from envlock.host import streams
 from envlock.host.signals import forwarded
+from envlock.host.store import Store
 from envlock.oci.layout import Blobs
 from envlock.oci.model import Image, Made
 from envlock.oci.reader import OpenedImage
@@ -49,7 +50,7 @@ class Docker:
                 container.remove(force=True, v=True)
 
 
-def prepare(opened: OpenedImage, progress: Progress) -> Docker:
+def prepare(opened: OpenedImage, store: Store, progress: Progress) -> Docker:
     """Return the engine for an image on disk, loaded if the engine does not have it.
 
     Raises UnreachableError when no engine answers.
@@ -60,7 +61,7 @@ def prepare(opened: OpenedImage, progress: Progress) -> Docker:
         environment_id=parse(opened.image.config, str(opened.image.config_digest)).environment_id,
     )
     with connected() as client:
-        found = _find(client, facts) or _load(client, opened, progress)
+        found = _find(client, facts) or _load(client, opened, store, progress)
     return Docker(image=facts, client=client, name=str(found.id))
 
 
@@ -92,19 +93,25 @@ def ahead(blobs: Blobs, progress: Progress) -> Iterator[Made]:
         yield taker
 
 
-def load(image: Image, blobs: Blobs, tag: str) -> None:
-    """Load ``image`` into the engine as ``tag``. Raises UnreachableError when no engine answers."""
+def load(image: Image, blobs: Blobs, tag: str, store: Store) -> None:
+    """Load ``image`` into the engine as ``tag``; ``store`` remembers what engines were sent.
+
+    Raises UnreachableError when no engine answers.
+    """
     with connected() as client, closing(client):
-        docker_load.send(client, image, blobs, tag)
+        docker_load.send(client, image, blobs, tag, store)
 
 
-def ensure(image: Image, blobs: Blobs, tag: str) -> None:
-    """See to it that the engine has ``image`` as ``tag``. Raises UnreachableError when no engine answers."""
+def ensure(image: Image, store: Store, tag: str) -> None:
+    """See to it that the engine has ``image``, whose blobs lie in ``store``, as ``tag``.
+
+    Raises UnreachableError when no engine answers.
+    """
     facts = ImageFacts(config_digest=image.config_digest, manifest_digest=image.digest, environment_id=None)
     with connected() as client, closing(client):
         found = _find(client, facts)
         if found is None:
-            docker_load.send(client, image, blobs, tag)
+            docker_load.send(client, image, store.path, tag, store)
         elif tag not in found.tags:
             found.tag(tag)
 
@@ -115,8 +122,11 @@ def name(identity: str, tag: str) -> None:
         client.images.get(identity).tag(tag)
 
 
-def tagged(tag: str) -> Docker:
-    """Return the engine for an image that it already has. Raises InputError when it has none of this name."""
+def tagged(tag: str, store: Store) -> Docker:
+    """Return the engine for an image that it already has. Raises InputError when it has none of this name.
+
+    ``store`` remembers what engines were sent: with containerd's store nothing else tells an image's config.
+    """
     with connected() as client:
         try:
             found = client.images.get(tag)
@@ -124,10 +134,13 @@ def tagged(tag: str) -> Docker:
             raise InputError(
                 "no such image in the Docker engine", where=tag, hint=f"envlock build -t {tag}"
             ) from error
+        identity = Digest.parse(str(found.id))
+        is_manifest = docker_manifests.are_ids(client)
+    known = docker_manifests.sent(identity, store) if is_manifest else None
     labels = found.labels or {}
     facts = ImageFacts(
-        config_digest=Digest.parse(str(found.id)),
-        manifest_digest=None,
+        config_digest=(known.config if known else None) if is_manifest else identity,
+        manifest_digest=identity if known else None,  # the ID of one that is not known may be an index's
         environment_id=labels.get(ENVIRONMENT_ID_LABEL),
     )
     return Docker(image=facts, client=client, name=str(found.id))
@@ -213,11 +226,11 @@ def _find(client: docker.DockerClient, facts: ImageFacts) -> DockerImage | None:
     return None
 
 
-def _load(client: docker.DockerClient, opened: OpenedImage, progress: Progress) -> DockerImage:
+def _load(client: docker.DockerClient, opened: OpenedImage, store: Store, progress: Progress) -> DockerImage:
     """Load the image under a name of its own, by which a later run finds it too."""
     with progress.task("load the image into Docker", None):
         tag = f"envlock-run:{opened.image.config_digest.hex[:12]}"
-        docker_load.send(client, opened.image, opened.open_blob, tag)
+        docker_load.send(client, opened.image, opened.open_blob, tag, store)
         return client.images.get(tag)
 
 

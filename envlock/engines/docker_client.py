@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, ImageLoadError
 from requests.exceptions import RequestException
 
 from envlock.runtime.errors import UnreachableError
@@ -36,9 +36,16 @@ def told() -> Iterator[None]:
     try:
         yield
     except (DockerException, RequestException) as error:
-        explanation = error.explanation if isinstance(error, APIError) else None
+        explanation = _explanation(error)
         raise UnreachableError(
             "the Docker engine refused" if explanation else "no Docker engine answers",
             found=str(explanation or error),
             hint=None if explanation else _HINT,
         ) from error
+
+
+def _explanation(error: Exception) -> str | None:
+    """Return what the engine itself says of a request that it refuses, or None."""
+    if isinstance(error, APIError):
+        return error.explanation
+    return str(error) if isinstance(error, ImageLoadError) else None

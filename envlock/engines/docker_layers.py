@@ -4,8 +4,8 @@ Rules kept here:
 
 * An engine knows a layer by all that lies below it (its chain ID, OCI image specification): it has the
   layers that an image of its own begins with.
-* Docker's own store opens only the layers of an archive that it has not (``docker load``, since 1.10). Its
-  containerd store wants every blob, and so do other engines that speak its API: of these, none is known.
+* Docker's own store opens only the layers of an archive that it has not (``docker load``, since 1.10). For
+  containerd's see :mod:`envlock.engines.docker_manifests`. Of other engines that speak its API none is known.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,11 @@ from typing import Final
 import docker
 from docker.errors import NotFound
 
+from envlock.engines import docker_manifests
 from envlock.oci.model import Layer
 
 _ENGINE: Final = "Engine"
 """What Docker calls itself among its components; podman is ``Podman Engine``."""
-_DRIVER_TYPE: Final = "driver-type"
-"""The fact by which Docker tells that containerd keeps its images."""
-
 
 Chain = tuple[str, ...]
 """The diff IDs of an image's layers, lowest first."""
@@ -46,7 +44,7 @@ def opens_what_it_lacks(client: docker.DockerClient) -> bool:
     components = client.version().get("Components") or ()
     if all(one.get("Name") != _ENGINE for one in components):
         return False
-    return all(name != _DRIVER_TYPE for name, *_ in client.info().get("DriverStatus") or ())
+    return not docker_manifests.are_ids(client)
 
 
 def _begins_with(layers: Sequence[Layer], chain: Chain) -> int:

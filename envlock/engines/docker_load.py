@@ -11,7 +11,8 @@ Rules kept here:
   engine's temporary directory. They can be sent before the image is whole (:func:`ahead`).
 * A part's image has no name but a label, by which the load of the whole removes it, and those that a killed
   one left.
-* Every other engine is sent the archive that :mod:`envlock.oci.archive` writes.
+* Every other engine is sent the archive that :mod:`envlock.oci.archive` writes; Docker's containerd store
+  without the blobs that it has (:mod:`envlock.engines.docker_manifests`).
 """
 
 import threading
@@ -28,8 +29,9 @@ from docker.errors import DockerException, ImageLoadError
 
 from envlock.core import canonical
 from envlock.core.progress import Progress
-from envlock.engines import docker_layers
+from envlock.engines import docker_layers, docker_manifests
 from envlock.engines.docker_layers import Chain
+from envlock.host.store import Store
 from envlock.oci import archive, tar
 from envlock.oci.estargz import UNCOMPRESSED_SIZE
 from envlock.oci.inflation import inflated
@@ -56,11 +58,37 @@ class _Part:
     names: tuple[str, ...] = ()
 
 
-def send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> None:
-    """Load ``image`` into the engine as ``tag``. Raises as the SDK does, IntegrityError for wrong bytes."""
-    if not docker_layers.opens_what_it_lacks(client):
+def send(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str, store: Store) -> None:
+    """Load ``image`` into the engine as ``tag``. Raises as the SDK does, IntegrityError for wrong bytes.
+
+    ``store`` remembers what engines were sent.
+    """
+    if docker_layers.opens_what_it_lacks(client):
+        _send_layers(client, image, blobs, tag)
+    elif docker_manifests.are_ids(client):
+        _send_blobs(client, image, blobs, tag, store)
+    else:
         _receive(client, archive.pieces(image, blobs, tag))
-        return
+
+
+def _send_blobs(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str, store: Store) -> None:
+    """Send the blobs that are in no image of the engine's."""
+    had = [one.layers for one in docker_manifests.listed(client, store).values()]
+    without = frozenset().union(*had) & {layer.blob for layer in image.layers}
+    docker_manifests.remember(image, store)
+    try:
+        _receive(client, archive.pieces(image, blobs, tag, without=without))
+        is_whole = not without or image.digest in docker_manifests.listed(client, store)
+    except DockerException:
+        if not without:
+            raise
+        is_whole = False
+    if not is_whole:  # an image that had some of them may just have been removed
+        _receive(client, archive.pieces(image, blobs, tag))
+
+
+def _send_layers(client: docker.DockerClient, image: Image, blobs: Blobs, tag: str) -> None:
+    """Send the layers that the engine has not, in parts where it is on this machine."""
     chains = docker_layers.chains(client)
     held = docker_layers.common(image.layers, chains)
     parts = _parts_of(image, tag, chains) if _is_here(client) else ()

@@ -40,11 +40,11 @@ class Job:
 class ImageFacts:
     """What is known of the image that an engine runs.
 
-    ``manifest_digest`` is None where the engine does not keep the manifest; ``environment_id`` is None
-    when envlock did not build the image.
+    A digest is None where the engine does not tell it; ``environment_id`` is None when envlock did not
+    build the image.
     """
 
-    config_digest: Digest
+    config_digest: Digest | None
     manifest_digest: Digest | None
     environment_id: str | None
 

@@ -17,6 +17,7 @@ from envlock.engines.engine import ImageFacts, Job
 from envlock.host import process
 from envlock.host.files import scratch_directory
 from envlock.host.foreground import foreground
+from envlock.host.store import Store
 from envlock.oci import archive
 from envlock.oci.layout import Blobs
 from envlock.oci.model import Image
@@ -48,13 +49,13 @@ class Podman:
         return status
 
 
-def prepare(opened: OpenedImage, progress: Progress) -> Podman:
+def prepare(opened: OpenedImage, store: Store, progress: Progress) -> Podman:
     """Return the engine for an image on disk, loaded if podman does not have it. Raises UnreachableError."""
     image = opened.image
     name = image.config_digest.hex
     if _run("image", "exists", name).exit_code:
         with progress.task("load the image into podman", None):
-            load(image, opened.open_blob, f"envlock-run:{name[:12]}")
+            load(image, opened.open_blob, f"envlock-run:{name[:12]}", store)
     facts = ImageFacts(
         config_digest=image.config_digest,
         manifest_digest=image.digest,
@@ -70,7 +71,7 @@ def reach() -> None:
         raise _refused(done)
 
 
-def load(image: Image, blobs: Blobs, tag: str) -> None:
+def load(image: Image, blobs: Blobs, tag: str, _: Store) -> None:
     """Load ``image`` into podman as ``tag``. Raises UnreachableError when it refuses."""
     with scratch_directory() as scratch:
         file = scratch / "image.tar"
@@ -83,7 +84,7 @@ def load(image: Image, blobs: Blobs, tag: str) -> None:
         raise _refused(done)
 
 
-def tagged(tag: str) -> Podman:
+def tagged(tag: str, _: Store) -> Podman:
     """Return the engine for an image that podman already has. Raises InputError when it has none."""
     done = _run("image", "inspect", tag)
     if done.exit_code:

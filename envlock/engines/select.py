@@ -25,11 +25,11 @@ _ON_DISK = ("oci:", "oci-archive:", "docker-archive:")
 class _Keeper(Protocol):
     """An engine that keeps images of its own."""
 
-    def prepare(self, opened: OpenedImage, progress: Progress) -> Engine:
+    def prepare(self, opened: OpenedImage, store: Store, progress: Progress) -> Engine:
         """Return the engine for an image on disk."""
         ...
 
-    def tagged(self, tag: str) -> Engine:
+    def tagged(self, tag: str, store: Store, /) -> Engine:
         """Return the engine for an image that it has."""
         ...
 
@@ -58,10 +58,10 @@ def prepare(engine: str, reference: str, store: Store, progress: Progress) -> En
     if keeper not in _KEEPERS:
         opened = pulled.open_named(reference, store, progress)
         if engine in _KEEPERS:
-            return _KEEPERS[engine].prepare(opened, progress)
+            return _KEEPERS[engine].prepare(opened, store, progress)
         return embedded.prepare(opened, store, progress)
     if engine == keeper:
-        return _KEEPERS[keeper].tagged(tag)
+        return _KEEPERS[keeper].tagged(tag, store)
     own = f"{engine}:TAG, " if engine in _KEEPERS else ""
     raise UsageError(
         f"{engine} does not have this image",

@@ -91,12 +91,13 @@ def check_fresh(directory: Path) -> None:
 
 def check_image(record: RunRecord, image: ImageFacts) -> None:
     """Raise InputError when ``image`` is not what the record ran in."""
-    if record.image_config == str(image.config_digest) or record.environment_id == image.environment_id:
+    config = str(image.config_digest or "unknown")
+    if record.image_config == config or record.environment_id == image.environment_id:
         return
     raise InputError(
         "the image is not the one that was recorded",
         expected=f"environment {record.environment_id} (image {record.image_config or 'not recorded'})",
-        found=f"environment {image.environment_id or 'unknown'} (image {image.config_digest})",
+        found=f"environment {image.environment_id or 'unknown'} (image {config})",
         hint="name the right one with --image, or build it again from its lockfile",
     )
 

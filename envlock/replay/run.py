@@ -185,7 +185,8 @@ def _make(directory: Path) -> None:
 
 def _facts(image: ImageFacts, code_commit: str | None) -> Iterator[tuple[str, str]]:
     """Yield what only the launcher knows of the image and the code."""
-    yield "ENVLOCK_IMAGE_CONFIG", str(image.config_digest)
+    if image.config_digest:
+        yield "ENVLOCK_IMAGE_CONFIG", str(image.config_digest)
     if image.manifest_digest:
         yield "ENVLOCK_IMAGE_MANIFEST", str(image.manifest_digest)
     if code_commit:

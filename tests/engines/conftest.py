@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,7 +120,8 @@ def opened(layout: Path) -> OpenedImage:
 @contextmanager
 def in_docker(image: OpenedImage) -> Iterator[Docker]:
     """Load ``image`` into the Docker engine, and remove it afterwards."""
-    made = docker.prepare(image, Silent())
+    with tempfile.TemporaryDirectory() as scratch:
+        made = docker.prepare(image, Store(Path(scratch)), Silent())
     yield made
     made.client.images.remove(made.name, force=True)
     made.client.close()

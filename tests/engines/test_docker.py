@@ -15,7 +15,7 @@ import pytest
 
 from envlock.core.progress import Silent
 from envlock.engines import docker as engine_module
-from envlock.engines import select
+from envlock.engines import docker_manifests, select
 from envlock.engines.docker import Docker
 from envlock.engines.engine import Job, Mount
 from envlock.host.store import Store
@@ -26,13 +26,15 @@ from tests.oci.images import Builder, file
 
 WITHOUT_ENGINE = """
 import sys
+from pathlib import Path
 from envlock.core.progress import Silent
 from envlock.engines import docker
+from envlock.host.store import Store
 from envlock.oci.reader import open_image
 from envlock.runtime.errors import UnreachableError
 print(docker.answers())
 try:
-    docker.prepare(open_image(sys.argv[1]), Silent())
+    docker.prepare(open_image(sys.argv[1]), Store(Path(sys.argv[2])), Silent())
 except UnreachableError as error:
     print(error.render())
 """
@@ -160,8 +162,8 @@ def test_an_engine_that_has_answered_is_waited_for(engine: Docker) -> None:
     assert engine.client.api.timeout is None
 
 
-def test_an_image_is_loaded_under_a_name(engine: Docker, opened: OpenedImage) -> None:
-    engine_module.load(opened.image, opened.open_blob, "envlock-test/tiny:1")
+def test_an_image_is_loaded_under_a_name(engine: Docker, opened: OpenedImage, tmp_path: Path) -> None:
+    engine_module.load(opened.image, opened.open_blob, "envlock-test/tiny:1", Store(tmp_path))
     assert "envlock-test/tiny:1" in engine.client.images.get(engine.name).tags
 
 
@@ -171,14 +173,16 @@ def test_a_layer_with_other_bytes_ends_the_load(engine: Docker, tmp_path: Path) 
     builder.store.path(layer.blob).write_bytes(b"x" * (3 << 20))
     image = builder.image(layer)
     with pytest.raises(IntegrityError, match="other bytes"):
-        engine_module.load(image, builder.store.path, "envlock-test/broken:1")
+        engine_module.load(image, builder.store.path, "envlock-test/broken:1", builder.store)
     with pytest.raises(docker.errors.ImageNotFound):
         engine.client.images.get("envlock-test/broken:1")
 
 
-def test_a_loaded_image_is_not_loaded_again(engine: Docker, opened: OpenedImage) -> None:
-    again = engine_module.prepare(opened, Silent())
-    assert again.name == engine.name == str(opened.image.config_digest)
+def test_a_loaded_image_is_not_loaded_again(engine: Docker, opened: OpenedImage, tmp_path: Path) -> None:
+    again = engine_module.prepare(opened, Store(tmp_path), Silent())
+    image = opened.image
+    assert again.name == engine.name
+    assert again.name == str(image.digest if docker_manifests.are_ids(engine.client) else image.config_digest)
     assert again.image == engine.image
     again.client.close()
 
@@ -187,13 +191,14 @@ def test_an_image_is_found_by_its_tag(engine: Docker) -> None:
     tag = str(engine.client.images.get(engine.name).tags[0])
     found = select.prepare("docker", f"docker:{tag}", Store(Path()), Silent())
     assert isinstance(found, Docker)
-    assert found.image == replace(engine.image, manifest_digest=None)
+    config = None if docker_manifests.are_ids(engine.client) else engine.image.config_digest
+    assert found.image == replace(engine.image, config_digest=config, manifest_digest=None)
     found.client.close()
 
 
 def test_a_tag_that_is_not_there_is_bad_input(engine: Docker) -> None:
     with pytest.raises(InputError, match="no such image in the Docker engine: none/such:1"):
-        engine_module.tagged("none/such:1")
+        engine_module.tagged("none/such:1", Store(Path()))
 
 
 def test_a_container_taken_for_an_image_is_told(engine: Docker) -> None:
@@ -218,7 +223,7 @@ def test_what_the_engine_refuses_is_told_in_its_own_words(engine: Docker, work: 
 def test_no_engine_is_unreachable(layout: Path, tmp_path: Path) -> None:
     # In a process of its own: the SDK drops the socket of a refused connection without closing it.
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_ENGINE, f"oci:{layout}"],
+        [sys.executable, "-c", WITHOUT_ENGINE, f"oci:{layout}", str(tmp_path)],
         env=os.environ | {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

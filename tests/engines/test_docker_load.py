@@ -3,6 +3,7 @@
 import os
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ import docker
 import pytest
 
 from envlock.core.progress import SILENT
-from envlock.engines import docker_load
+from envlock.engines import docker_load, docker_manifests
 from envlock.oci.layout import in_store
 from envlock.oci.model import Layer
 from envlock.runtime.errors import InputError, IntegrityError
@@ -24,9 +25,10 @@ UNPACKED = "io.containers.estargz.uncompressed-size"
 
 @pytest.fixture
 def client(docker_host: str) -> Iterator[docker.DockerClient]:
-    found = docker.DockerClient(docker_host)
-    yield found
-    found.close()
+    with closing(docker.DockerClient(docker_host)) as found:
+        if docker_manifests.are_ids(found):
+            pytest.skip("this engine keeps its images in containerd's store, which takes no parts")
+        yield found
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_the_image_is_the_same_however_it_is_sent(
 ) -> None:
     image = builder.image(*layers)
     sizes = _received(monkeypatch)
-    docker_load.send(client, image, in_store(builder.store), TAG)
+    docker_load.send(client, image, in_store(builder.store), TAG, builder.store)
     assert client.images.get(TAG).id == str(image.config_digest)
     assert _files(client) == {"a", "b", "c"}
     assert _parts_left(client, layers) == []
@@ -119,9 +121,9 @@ def test_each_layer_is_sent_once(
     way: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    docker_load.send(client, builder.image(*layers[:1]), in_store(builder.store), TAG)
+    docker_load.send(client, builder.image(*layers[:1]), in_store(builder.store), TAG, builder.store)
     sizes = _received(monkeypatch)
-    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG)
+    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG, builder.store)
     assert 2 << 20 < sum(sizes) < 3 << 20, way
 
 
@@ -131,7 +133,7 @@ def test_wrong_bytes_leave_no_image(
     path = builder.store.path(layers[2].blob)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(IntegrityError, match="other bytes") as raised:
-        docker_load.send(client, builder.image(*layers), builder.store.path, TAG)
+        docker_load.send(client, builder.image(*layers), builder.store.path, TAG, builder.store)
     assert layers[2].blob.hex in str(raised.value), way
     assert not client.images.list(TAG)
     assert _parts_left(client, layers) == []
@@ -145,7 +147,7 @@ def test_a_size_that_is_not_the_layers_is_told(
     told[UNPACKED] = str(int(told[UNPACKED]) + more)
     lying = replace(layers[1], annotations=tuple(sorted(told.items())))
     with pytest.raises(IntegrityError, match=f"another size.*{told[UNPACKED]} bytes"):
-        docker_load.send(client, builder.image(layers[0], lying), in_store(builder.store), TAG)
+        docker_load.send(client, builder.image(layers[0], lying), in_store(builder.store), TAG, builder.store)
     assert not client.images.list(TAG)
 
 
@@ -154,7 +156,7 @@ def test_a_layer_of_unknown_size_is_sent_as_it_is(
     client: docker.DockerClient, builder: Builder, layers: tuple[Layer, ...], told: str
 ) -> None:
     image = builder.image(layers[0], replace(layers[1], annotations=((UNPACKED, told),)), layers[2])
-    docker_load.send(client, image, in_store(builder.store), TAG)
+    docker_load.send(client, image, in_store(builder.store), TAG, builder.store)
     assert _files(client) == {"a", "b", "c"}
 
 
@@ -176,7 +178,7 @@ def test_a_part_that_is_gone_in_the_meantime_is_sent_after_all(
                 client.images.remove(left, force=True)
 
     monkeypatch.setattr(docker_load, "_receive", forgetful)
-    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG)
+    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG, builder.store)
     assert _files(client) == {"a", "b", "c"}
     assert len(calls) > 1
     assert _parts_left(client, layers) == []
@@ -200,7 +202,7 @@ def test_layers_are_there_before_the_image_is_whole(
     _took(client, builder, layers[:2], fault=False)
     assert len(_parts_left(client, layers)) == 2
     sizes = _received(monkeypatch)
-    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG)
+    docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG, builder.store)
     assert 1 << 20 < sum(sizes) < 2 << 20
     assert _files(client) == {"a", "b", "c"}
     assert _parts_left(client, layers) == []
@@ -226,7 +228,7 @@ def test_a_fault_ahead_is_told_by_the_load(
     builder.store.path(layers[1].blob).unlink()
     _took(client, builder, layers, fault=False)
     with pytest.raises(InputError, match="missing"):
-        docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG)
+        docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG, builder.store)
     assert _parts_left(client, layers) == []
 
 
@@ -249,7 +251,7 @@ def test_parts_of_other_images_stay(
     layers: tuple[Layer, ...],
 ) -> None:
     _took(client, builder, layers[:2], fault=False)
-    docker_load.send(client, builder.image(layers[0], layers[2]), in_store(builder.store), TAG)
+    docker_load.send(client, builder.image(layers[0], layers[2]), in_store(builder.store), TAG, builder.store)
     (left,) = _parts_left(client, layers)
     assert client.images.get(left).attrs["RootFS"]["Layers"] == [str(one.diff_id) for one in layers[:2]]
 
@@ -268,5 +270,5 @@ def test_a_refusal_is_told_at_once_where_nothing_was_taken_for_there(
     sizes = _received(monkeypatch)
     other = replace(builder.image(*layers), layers=layers[:2])
     with pytest.raises(docker.errors.ImageLoadError):
-        docker_load.send(client, other, in_store(builder.store), TAG)
+        docker_load.send(client, other, in_store(builder.store), TAG, builder.store)
     assert len(sizes) == 1

@@ -82,13 +82,13 @@ def test_an_image_that_podman_has_runs_by_its_name(engine: Podman, store: Store)
 
 def test_an_image_that_podman_lacks_is_named(settings: None) -> None:
     with pytest.raises(InputError, match=r"no such image in podman: team/none:1"):
-        podman.tagged("team/none:1")
+        podman.tagged("team/none:1", Store(Path()))
 
 
 def test_without_the_program_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnreachableError, match="podman can't be used") as told:
-        podman.tagged("team/none:1")
+        podman.tagged("team/none:1", Store(Path()))
     assert "--engine embedded" in str(told.value.hint)
 
 
