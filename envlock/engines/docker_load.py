@@ -44,6 +44,7 @@ from envlock.runtime.errors import IntegrityError
 _SOCKET: Final = "http+docker://localhost"
 """What the SDK calls any socket of this machine."""
 _LABEL: Final = "dev.envlock.part"
+_NOT_UNPACKED: Final = "Error unpacking image"
 _PART: Final = 64 << 20
 _PIECE: Final = 1 << 20
 
@@ -145,7 +146,10 @@ def _is_here(client: docker.DockerClient) -> bool:
 def _receive(client: docker.DockerClient, pieces: Iterator[bytes]) -> None:
     # What has no read() is sent in chunks (RFC 9112, 7.1). Read to its end, an answer frees its connection.
     told = list(client.api.load_image(pieces))  # type: ignore[no-untyped-call] # docker-py
-    if faults := [str(one["error"]) for one in told if "error" in one]:
+    faults = [str(one["error"]) for one in told if "error" in one]
+    # Some versions with containerd's store only mention this one.
+    faults += [text for one in told if (text := str(one.get("stream", "")).strip()).startswith(_NOT_UNPACKED)]
+    if faults:
         raise ImageLoadError(faults[0])
 
 

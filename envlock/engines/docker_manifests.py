@@ -9,6 +9,7 @@ Rules kept here:
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ from envlock.core.digest import Digest
 from envlock.host.store import Store
 from envlock.oci import document
 from envlock.oci.model import Image
+from envlock.runtime.errors import InputError, UnreachableError
 
 _DRIVER_TYPE: Final = "driver-type"
 """The fact by which Docker tells that containerd keeps its images."""
@@ -62,7 +64,8 @@ def sent(manifest: Digest, store: Store) -> Sent | None:
 
 
 def remember(image: Image, store: Store) -> None:
-    """Keep the manifest of ``image``, which an engine was sent."""
-    if store.find(image.digest) is None:
-        with store.writing(image.digest) as sink:
-            sink.write(image.manifest)
+    """Keep the manifest of ``image``, which an engine was sent, if the store can be written."""
+    with suppress(InputError, UnreachableError, OSError):
+        if store.find(image.digest) is None:
+            with store.writing(image.digest) as sink:
+                sink.write(image.manifest)

@@ -12,7 +12,7 @@ import docker
 import pytest
 
 from envlock.core.progress import SILENT
-from envlock.engines import docker_load, docker_manifests
+from envlock.engines import docker_layers, docker_load, docker_manifests
 from envlock.oci.layout import in_store
 from envlock.oci.model import Layer
 from envlock.runtime.errors import InputError, IntegrityError
@@ -272,3 +272,16 @@ def test_a_refusal_is_told_at_once_where_nothing_was_taken_for_there(
     with pytest.raises(docker.errors.ImageLoadError):
         docker_load.send(client, other, in_store(builder.store), TAG, builder.store)
     assert len(sizes) == 1
+
+
+def test_a_fault_that_the_engine_only_mentions_is_one(
+    client: docker.DockerClient,
+    builder: Builder,
+    layers: tuple[Layer, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = [{"stream": "Loaded image: a:1\n"}, {"stream": "Error unpacking image a:1: no space left\n"}]
+    monkeypatch.setattr(docker_layers, "opens_what_it_lacks", lambda _: False)
+    monkeypatch.setattr(client.api, "load_image", lambda _: told)
+    with pytest.raises(docker.errors.ImageLoadError, match="no space left"):
+        docker_load.send(client, builder.image(*layers), in_store(builder.store), TAG, builder.store)

@@ -115,6 +115,15 @@ def test_blobs_that_are_gone_in_the_meantime_are_sent_after_all(
     assert _is_whole(client, image, OTHER)
 
 
+def test_a_cache_that_cannot_be_written_ends_no_load(
+    client: docker.DockerClient, builder: Builder, layers: tuple[Layer, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    image = builder.image(*layers)
+    _sent(client, builder, image, TAG, Store(tmp_path / "file"))
+    assert _is_whole(client, image, TAG)
+
+
 def test_the_manifest_tells_what_a_tag_stands_for(
     client: docker.DockerClient, builder: Builder, layers: tuple[Layer, ...], tmp_path: Path
 ) -> None:
