@@ -80,6 +80,14 @@ def require(reason: str | None) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_uv_cache() -> Iterator[None]:
+    """Let uv keep nothing: it would hold the gigabytes that tests install in the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UV_NO_CACHE", "1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def docker_host() -> str:
     """The engine's address, for ``docker`` as a user types it."""

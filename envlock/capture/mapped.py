@@ -58,9 +58,9 @@ def observe(command: Sequence[str], environ: Mapping[str, str]) -> Observed:
             # A job of root's may go on as another user, whose processes report too.
             scratch.chmod(0o1733)
         ended = foreground.foreground(command, env=_watched(environ, scratch))
-        if ended.interrupted_by is not None:
-            signal.raise_signal(ended.interrupted_by)
         objects = _reported(scratch)
+    if ended.interrupted_by is not None:
+        signal.raise_signal(ended.interrupted_by)
     gaps = []
     if ended.status != 0:
         reason = f"the job ended with exit status {ended.status}: what it would open later is not known"

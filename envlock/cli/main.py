@@ -1,7 +1,8 @@
 """``envlock``: the only place that turns an error into an exit status.
 
 Exit statuses: 0 done; 1 the answer is no; 2 usage; 3 bad input; 4 out of reach; 5 integrity;
-121 the entrypoint refused; 130 Ctrl-C; 143 SIGTERM; otherwise the job's own.
+121 the entrypoint refused; 129 SIGHUP, the terminal is gone; 130 Ctrl-C; 143 SIGTERM; otherwise the
+job's own.
 """
 
 import importlib
@@ -79,7 +80,10 @@ def cli() -> None:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     # The default action would end the process between a temporary file and its removal.
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        # nohup has envlock go on when its terminal is gone.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminated)
     _buffer_output()
     sys.exit(_status(argv))
 

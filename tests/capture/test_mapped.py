@@ -84,7 +84,9 @@ def test_signal_ends_the_job_and_then_envlock(tmp_path: Path) -> None:
         "import os, sys\nfrom envlock.capture import mapped\n"
         f"mapped.observe((sys.executable, '-c', {job!r}), os.environ)\nprint('went on')"
     )
-    environ = {**os.environ, "PYTHONPATH": os.getcwd()}
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environ = {**os.environ, "PYTHONPATH": os.getcwd(), "TMPDIR": str(scratch)}
     argv = [sys.executable, "-c", source]
     with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, env=environ) as process:
         until = time.monotonic() + 30
@@ -93,6 +95,7 @@ def test_signal_ends_the_job_and_then_envlock(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (-signal.SIGTERM, b"")
+    assert list(scratch.iterdir()) == []
 
 
 def test_reports_are_read_whatever_lies_beside_them(tmp_path: Path) -> None:

@@ -146,9 +146,10 @@ def test_a_reader_that_went_away_is_no_error() -> None:
     assert writer.returncode == 0
 
 
-def test_sigterm_unwinds_so_that_temporary_files_go(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signal_unwinds_so_that_temporary_files_go(tmp_path: Path, number: int, status: int) -> None:
     program = (
-        "import time, click\n"
+        "import signal, time, click\n"
         "from pathlib import Path\n"
         "from envlock.cli import main\n"
         "from envlock.host.files import atomic_write\n"
@@ -158,6 +159,8 @@ def test_sigterm_unwinds_so_that_temporary_files_go(tmp_path: Path) -> None:
         "        print('writing', flush=True)\n"
         "        time.sleep(60)\n"
         "main.cli = slow\n"
+        # The tests themselves may run under nohup.
+        f"signal.signal({int(number)}, signal.SIG_DFL)\n"
         "main.main([])\n"
     )
     argv = [sys.executable, "-c", program]
@@ -165,10 +168,21 @@ def test_sigterm_unwinds_so_that_temporary_files_go(tmp_path: Path) -> None:
         assert running.stdout is not None
         assert running.stdout.readline() == b"writing\n"
         begun = time.monotonic()
-        running.send_signal(signal.SIGTERM)
-        assert running.wait() == 143
+        running.send_signal(number)
+        assert running.wait() == status
     assert time.monotonic() - begun < 10
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nohup_outlives_the_terminal() -> None:
+    program = (
+        "import os, signal\n"
+        "from envlock.cli import main\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "main._invoke = lambda _: os.kill(os.getpid(), signal.SIGHUP)\n"
+        "main.main([])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
