@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 from click.shell_completion import shell_complete
@@ -80,10 +80,10 @@ def cli() -> None:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     # The default action would end the process between a temporary file and its removal.
-    for number in (signal.SIGHUP, signal.SIGTERM):
-        # nohup has envlock go on when its terminal is gone.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminated)
+    signal.signal(signal.SIGTERM, _terminated)
+    # nohup has envlock go on when its terminal is gone.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _hung_up)
     _buffer_output()
     sys.exit(_status(argv))
 
@@ -105,7 +105,7 @@ def _status(argv: Sequence[str] | None) -> int:
         return ended.exit_code
     except BrokenPipeError:
         # The reader (head, less) went away: what it read was right.
-        _drop_output()
+        _drop(sys.stdout)
         return 0
     except (EnvlockError, click.ClickException, OSError, KeyboardInterrupt, click.Abort) as error:
         text, status = _explained(error)
@@ -113,14 +113,15 @@ def _status(argv: Sequence[str] | None) -> int:
         try:
             sys.stdout.flush()
         except OSError:
-            _drop_output()
+            _drop(sys.stdout)
         return status
     return result if isinstance(result, int) else 0
 
 
-def _drop_output() -> None:
+def _drop(*streams: TextIO) -> None:
     """Let what nobody can take go nowhere: the flush at exit must not complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _invoke(argv: list[str]) -> object:
@@ -156,5 +157,13 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return "envlock: interrupted; nothing was left half-written", 130
 
 
+def _hung_up(number: int, frame: FrameType | None) -> None:
+    # The end of a progress display can't be written either, and would take the exit status with it.
+    _drop(sys.stdout, sys.stderr)
+    _terminated(number, frame)
+
+
 def _terminated(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    # A terminal's end is told twice, and the second would end the clean-up.
+    signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)

@@ -1,4 +1,5 @@
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -152,12 +153,16 @@ def test_signal_unwinds_so_that_temporary_files_go(tmp_path: Path, number: int, 
         "import signal, time, click\n"
         "from pathlib import Path\n"
         "from envlock.cli import main\n"
-        "from envlock.host.files import atomic_write\n"
         "@click.command()\n"
         "def slow():\n"
-        "    with atomic_write(Path('target')):\n"
+        "    Path('part').touch()\n"
+        "    try:\n"
         "        print('writing', flush=True)\n"
         "        time.sleep(60)\n"
+        "    finally:\n"
+        # Whoever sends it may send it again.
+        f"        signal.raise_signal({int(number)})\n"
+        "        Path('part').unlink()\n"
         "main.cli = slow\n"
         # The tests themselves may run under nohup.
         f"signal.signal({int(number)}, signal.SIG_DFL)\n"
@@ -171,6 +176,36 @@ def test_signal_unwinds_so_that_temporary_files_go(tmp_path: Path, number: int, 
         running.send_signal(number)
         assert running.wait() == status
     assert time.monotonic() - begun < 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_closed_terminal_does_not_take_ends_no_clean_up(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, time, click\n"
+        "from pathlib import Path\n"
+        "from envlock.cli import main\n"
+        "from envlock.host.files import atomic_write\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        # A new session's first terminal is its own, whose end it is told of.
+        "os.close(os.open(sys.argv[1], os.O_RDWR))\n"
+        "@click.command()\n"
+        "def slow():\n"
+        "    with atomic_write(Path('target')):\n"
+        "        try:\n"
+        "            click.echo('writing')\n"
+        "            time.sleep(60)\n"
+        "        finally:\n"
+        "            click.echo('ended', err=True)\n"
+        "main.cli = slow\n"
+        "main.main([])\n"
+    )
+    terminal, end = pty.openpty()
+    argv = [sys.executable, "-c", program, os.ttyname(end)]
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=end, stderr=end, start_new_session=True) as running:
+        assert os.read(terminal, 7) == b"writing"
+        os.close(end)
+        os.close(terminal)
+        assert running.wait() == 129
     assert list(tmp_path.iterdir()) == []
 
 
