@@ -85,7 +85,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _hung_up)
     _buffer_output()
-    sys.exit(_status(argv))
+    status = _status(argv)
+    # Under `python -m`, CPython ends by SIGINT where one came within exec() (a dataclass was being made) and
+    # no exec() ended since (run_eval_code_obj in CPython's Python/pythonrun.c).
+    exec("")  # noqa: S102
+    sys.exit(status)
 
 
 def _buffer_output() -> None:

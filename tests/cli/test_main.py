@@ -288,6 +288,19 @@ def test_a_signal_while_a_class_is_made_ends_the_command_as_any_other(
         signal.signal(signal.SIGTERM, before)
 
 
+def test_an_interrupt_within_exec_has_the_exit_status_of_any_other(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(
+        "import signal\n"
+        "from envlock.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "main._invoke = lambda _: exec('signal.raise_signal(signal.SIGINT)', {'signal': signal})\n"
+        "main.main([])\n"
+    )
+    argv = [sys.executable, "-m", "module"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "envlock: interrupted; nothing was left half-written\n")
+
+
 def test_what_is_no_signal_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object) -> object:
         raise RuntimeError("a fault of envlock's")
