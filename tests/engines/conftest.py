@@ -25,6 +25,7 @@ from envlock.engines.docker import Docker
 from envlock.engines.embedded import Embedded
 from envlock.host.store import Store
 from envlock.oci.reader import OpenedImage, open_image
+from tests.oci.images import Builder
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("cat", "env", "id", "ls", "mkdir", "readlink", "sh", "sleep", "stat", "touch")
@@ -105,6 +106,11 @@ def write_layout(directory: Path, *above: bytes) -> Path:
     (directory / "index.json").write_text(json.dumps(index))
     (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     return directory
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Builder:
+    return Builder(tmp_path / "store")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 
 import docker
 import pytest
@@ -29,11 +28,6 @@ def client(docker_host: str) -> Iterator[docker.DockerClient]:
         if docker_manifests.are_ids(found):
             pytest.skip("this engine keeps its images in containerd's store, which takes no parts")
         yield found
-
-
-@pytest.fixture
-def builder(tmp_path: Path) -> Builder:
-    return Builder(tmp_path / "store")
 
 
 @pytest.fixture

@@ -34,11 +34,6 @@ def client(docker_host: str) -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture
-def builder(tmp_path: Path) -> Builder:
-    return Builder(tmp_path / "store")
-
-
-@pytest.fixture
 def layers(builder: Builder) -> tuple[Layer, ...]:
     """Three layers that no other image has."""
     return tuple(builder.layer(file(f"/{name}", os.urandom(1 << 16))) for name in "abc")
